@@ -1,0 +1,178 @@
+"""What a step's outcome does to its scope: values through the codec, the entry, and where to go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from django_workflows.core import codec
+from django_workflows.core.definition import BREAK, CONTINUE, FINISHED
+from django_workflows.core.driving import Accepted
+from django_workflows.core.execution import (
+    Compensation,
+    ContinueResult,
+    Entry,
+    EntryAction,
+    HaltResult,
+    State,
+    StepOutcome,
+)
+from django_workflows.core.frames import Cursor, StepFrame
+from django_workflows.core.waits import Wait
+from django_workflows.exceptions import OutputError, PayloadError, StepError
+
+if TYPE_CHECKING:
+    from django_workflows.core.definition import Graph
+    from django_workflows.core.walking import StepRun
+
+_MISSING = object()
+
+#: How a scope ends, by the target that ends it; None is the end of its steps.
+_ENDS = {None: "end", FINISHED: "end", BREAK: BREAK, CONTINUE: CONTINUE}
+
+
+def advance(graph: Graph, cursor: Cursor, target: str | None, *, rescue: bool = False) -> Cursor:
+    """Return ``cursor`` moved to ``target``. Raise StepError where the scope has no such step."""
+    if target not in graph.steps:
+        if target not in _ENDS:
+            known = ", ".join(graph.steps)
+            raise StepError(f"There is no step {target!r} to go to here; there are: {known}.")
+        return replace(cursor, attempt=1, frame=None, rescue=False, end=_ENDS[target])
+    visits = cursor.visits
+    if target in graph.cyclic:
+        visits = {**visits, target: visits.get(target, 0) + 1}
+    return replace(cursor, at=target, attempt=1, frame=None, visits=visits, rescue=rescue)
+
+
+def accept(run: StepRun, outcome: StepOutcome) -> Accepted:
+    """
+    Stage what ``outcome`` means, and return where the scope stands now.
+
+    Raise OutputError on a value that cannot be kept, StepError on what is no outcome at all.
+    """
+    result = getattr(outcome, "result", None)
+    if isinstance(result, HaltResult):
+        return _halt(run, result)
+    if not isinstance(result, ContinueResult):
+        raise StepError(
+            f"Step {run.state.path!r} returned {outcome!r}; execute() must return a StepOutcome."
+        )
+    return _proceed(run, outcome.state, result)
+
+
+def _halt(run: StepRun, halt: HaltResult) -> Accepted:
+    if run.step.nested:
+        # The wait belongs to the nested step, which has opened it.
+        return Accepted(cursor=run.cursor, state=run.state, halt=halt)
+    state = run.state
+    data = kept(run, "halt data", dict(halt.data))
+    wait = Wait(
+        execution_id=state.execution_id,
+        step=state.path,
+        kind=halt.kind,
+        prompt=halt.prompt,
+        data=data,
+        resume_step=halt.resume_step,
+        approvers=halt.approvers,
+        required=halt.required,
+        exclude_requester=halt.exclude_requester,
+        wake_at=halt.wake_at,
+        remind_at=halt.remind_at,
+        key=halt.key,
+    )
+    run.drive.open(wait)
+    run.drive.log(entry_of(run, EntryAction.HALTED, data), "step.halted", data=data)
+    cursor = replace(run.cursor, frame=StepFrame(halted=True))
+    run.walk.put(cursor, state)
+    return Accepted(cursor=cursor, state=state, halt=halt)
+
+
+def _proceed(run: StepRun, after: State, result: ContinueResult) -> Accepted:
+    ctx, changed = _variables(run, after.ctx)
+    output = kept(run, "output", result.output) if result.has_output else None
+    key = run.step.output_key
+    cursor = run.cursor
+    if result.has_output:
+        if key is not None:
+            ctx[key] = output
+        cursor = replace(cursor, last=key, output=output if key is None else None)
+    if cursor.rescue:
+        ctx.pop("_last_error", None)
+    state = replace(after, ctx=ctx)
+    target = FINISHED if result.finish else result.next_step or run.graph.follow[run.step.name]
+    cursor = advance(run.graph, cursor, target)
+    shown = output if result.has_output else changed or None
+    run.drive.log(entry_of(run, EntryAction.COMPLETED, shown), "step.completed", output=shown)
+    if run.step.compensate is not None:
+        _remember(run, key, output)
+    run.walk.put(cursor, state)
+    changes: Mapping[str, Any] = {}
+    if run.walk.is_root and cursor.end is not None:
+        changes = run.drive.complete(_result(run, result, cursor, output, ctx))
+    return Accepted(cursor=cursor, state=state, changes=changes)
+
+
+def _result(
+    run: StepRun, result: ContinueResult, cursor: Cursor, output: Any, ctx: Mapping[str, Any]
+) -> Any:
+    if result.finish and result.has_output:
+        return output
+    if result.finish and run.drive.definition.whole_ctx_result:
+        return ctx
+    return cursor.result(ctx)
+
+
+def _variables(run: StepRun, ctx: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return ctx with what the step has set put through the codec, and that alone."""
+    before = run.state.ctx
+    changed = {key: value for key, value in ctx.items() if before.get(key, _MISSING) is not value}
+    if not changed or run.step.nested:
+        return dict(ctx), changed
+    changed = {key: kept(run, key, value) for key, value in changed.items()}
+    return {**ctx, **changed}, changed
+
+
+def _remember(run: StepRun, key: str | None, output: Any) -> None:
+    seen = dict(run.walk.names)
+    if key is not None:
+        seen[key] = output
+    compensation = Compensation(
+        step=run.state.path, target=run.step.compensate or "", ctx=seen
+    )
+    run.drive.compensate_with(compensation)
+
+
+def entry_of(run: StepRun, action: EntryAction, output: Any) -> Entry:
+    """Return the entry of what the step has just done."""
+    return Entry(
+        execution_id=run.state.execution_id,
+        step_id=run.state.path,
+        step_type=run.step.type,
+        action=action,
+        attempt=run.state.attempt,
+        duration_ms=round((time.monotonic() - run.began) * 1000),
+        input=run.given,
+        output=output,
+        by=run.answer.by if run.answer else None,
+    )
+
+
+def kept(run: StepRun, what: str, value: Any) -> Any:
+    """Return ``value`` as it will read after storage. Raise OutputError naming step and key path."""
+    if value is None or value is True or value is False:
+        return value
+    limit = run.drive.limits.payload_bytes
+    try:
+        text = codec.dumps(value)
+        if len(text) > limit:
+            raise PayloadError(
+                "", f"{len(text):,} bytes are more than MAX_PAYLOAD_BYTES ({limit:,}) allows"
+            )
+        return codec.loads(text)
+    except PayloadError as error:
+        place = f"{what}.{error.path}" if error.path else what
+        raise OutputError(
+            f"Step {run.state.path!r} cannot keep its {place}: {error.reason}."
+        ) from error

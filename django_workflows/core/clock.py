@@ -1,0 +1,24 @@
+"""The one place that asks for the time, so that tests can travel."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+_offset = timedelta(0)
+
+
+def now() -> datetime:
+    """Return the current time, aware and in UTC."""
+    return datetime.now(UTC) + _offset
+
+
+def travel(delta: timedelta) -> None:
+    """Move this process's clock by ``delta``, for every thread. Meant for tests."""
+    global _offset  # noqa: PLW0603  one clock a process is the point
+    _offset += delta
+
+
+def reset() -> None:
+    """Return to the real time."""
+    global _offset  # noqa: PLW0603  see travel()
+    _offset = timedelta(0)

@@ -1,0 +1,111 @@
+"""Undo what completed steps did, in reverse, before a failed execution ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django_workflows.core import clock
+from django_workflows.core.accepting import entry_of, kept
+from django_workflows.core.driving import Accepted, Drive
+from django_workflows.core.execution import (
+    Compensation,
+    ContinueResult,
+    EntryAction,
+    ExecutionStatus,
+    StepOutcome,
+)
+from django_workflows.core.frames import Cursor
+from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
+from django_workflows.core.waits import Wait, WaitKind, WaitStatus
+from django_workflows.core.walking import ScopeWalk, StepRun
+from django_workflows.exceptions import StepError, describe
+
+
+def compensate(drive: Drive, scope: ScopeWalk) -> Wait | None:
+    """
+    Run the compensations that are left, the latest first, and fail the execution.
+
+    Each is written as it is done, so a crash goes on with the next. One that fails for good is
+    named in the execution's error, and the others still run. Return the wait where one has to
+    pause for longer than a worker should.
+    """
+    while drive.compensations:
+        wait = _undo(drive, scope, drive.compensations[-1])
+        if wait is not None:
+            return wait
+    error = drive.execution.error
+    drive.events.append(drive.event("workflow.failed", drive.cursor.at, error=error))
+    drive.checkpoint(status=ExecutionStatus.FAILED, **drive.released())
+    return None
+
+
+def _undo(drive: Drive, scope: ScopeWalk, undo: Compensation) -> Wait | None:
+    path = f"{undo.target}:{undo.step}"
+    paused = drive.waits.get(path)
+    if paused is not None:
+        if paused.status == WaitStatus.OPEN:
+            return paused
+        drive.close(paused, WaitStatus.TAKEN)
+    graph = drive.definition.graph
+    state = replace(
+        drive.state(),
+        ctx={**drive.ctx, **undo.ctx},
+        current_step=undo.target,
+        path=path,
+        attempt=undo.attempt,
+    )
+    run = StepRun(scope, graph, graph.steps[undo.target], Cursor(at=undo.target), state)
+    try:
+        if run.step.atomic:
+            drive.atomically(run.execute, partial(_accept, run))
+        else:
+            _accept(run, run.execute())
+            drive.checkpoint()
+    except Exception as error:
+        return _failed(run, undo, error)
+    return None
+
+
+def _accept(run: StepRun, outcome: StepOutcome) -> Accepted:
+    if not isinstance(outcome.result, ContinueResult):
+        raise StepError(f"Step {run.step.name!r} is a compensation and cannot halt.")
+    output = kept(run, "output", outcome.result.output)
+    run.drive.log(entry_of(run, EntryAction.COMPENSATED, output), "step.compensated", output=output)
+    run.drive.compensations = run.drive.compensations[:-1]
+    return Accepted(cursor=run.cursor, state=run.state)
+
+
+def _failed(run: StepRun, undo: Compensation, error: Exception) -> Wait | None:
+    """Attempt again by the step's own policy, or go on without it."""
+    drive, policy = run.drive, run.step.retry
+    if policy.wants(error, undo.attempt):
+        pause = policy.pause(undo.attempt)
+        run.log_failure(EntryAction.RETRIED, error, pause=pause)
+        again = replace(undo, attempt=undo.attempt + 1)
+        drive.compensations = (*drive.compensations[:-1], again)
+        if pause > LONGEST_PAUSE_IN_PROCESS:
+            return _pause(run, error, pause)
+        drive.checkpoint()
+        time.sleep(pause)
+        return None
+    run.log_failure(EntryAction.FAILED, error)
+    drive.compensations = drive.compensations[:-1]
+    not_undone = f"{drive.execution.error} (and {undo.step!r} could not be undone: {describe(error)})"
+    drive.checkpoint(error=not_undone)
+    return None
+
+
+def _pause(run: StepRun, error: Exception, pause: float) -> Wait:
+    wait = Wait(
+        execution_id=run.state.execution_id,
+        step=run.state.path,
+        kind=WaitKind.RETRY,
+        data={"error": describe(error), "attempt": run.state.attempt + 1},
+        wake_at=clock.now() + timedelta(seconds=pause),
+    )
+    run.drive.open(wait)
+    return wait

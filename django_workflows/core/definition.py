@@ -1,0 +1,150 @@
+"""The immutable graph compiled from a class or a YAML document; all that the engine sees."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django_workflows.core.inputs import AnyInput, InputSpec
+
+if TYPE_CHECKING:
+    from django_workflows.core.steps.base import Step
+
+#: Targets inside a loop's body that are no steps: end the loop, or this round of it.
+BREAK, CONTINUE = "break", "continue"
+
+#: The target that ends the scope it stands in, as documents write it.
+FINISHED = "__FINISHED__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """The steps of one scope, in order, and where each goes by default."""
+
+    steps: Mapping[str, Step]
+    follow: Mapping[str, str | None]
+    cyclic: frozenset[str] = frozenset()  # steps that the flow can come back to
+    duplicates: tuple[str, ...] = ()  # names taken twice; validation refuses them
+
+    @property
+    def first(self) -> str | None:
+        """Return the step at which the scope begins."""
+        return next(iter(self.steps), None)
+
+    def successors(self, name: str) -> list[str]:
+        """Return every step of this scope that may come after ``name``."""
+        step = self.steps[name]
+        named = [self.follow[name], step.on_error, *step.targets()]
+        return [target for target in dict.fromkeys(named) if target in self.steps]
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Step, Graph]]:
+        """Yield path, step and scope of each step, nested ones after the step that holds them."""
+        for name, step in self.steps.items():
+            yield prefix + name, step, self
+            for scope, graph in step.scopes().items():
+                inner = f"{prefix}{name}/" + (f"{scope}/" if scope else "")
+                yield from graph.walk(inner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowDefinition:
+    """A workflow as the engine sees it."""
+
+    id: str
+    name: str
+    version: str
+    description: str = ""
+    timeout: timedelta | None = None
+    graph: Graph
+    input: InputSpec = field(default_factory=AnyInput)
+    source: str = ""  # where it was written, for messages
+    whole_ctx_result: bool = False  # documents: an end without a result yields the ctx
+    keeps_undeclared: bool = False  # documents: a reference that nothing sets is no mistake
+
+    def step_at(self, path: str) -> Step | None:
+        """Return the step at ``path``, with or without the indexes of iterations, or None."""
+        wanted = plain_path(path)
+        for name, step, _ in self.graph.walk():
+            if name == wanted:
+                return step
+        return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what core.graph.export() makes of it, as it is kept per version."""
+        from django_workflows.core.graph import export  # it builds on this module
+
+        return export(self)
+
+
+def plain_path(path: str) -> str:
+    """Return a step's path without iteration and visit numbers: ``each[3]/pay#2`` is ``each/pay``."""
+    return "/".join(part.partition("[")[0].partition("#")[0] for part in path.split("/"))
+
+
+def compile_graph(steps: Sequence[Step], *, follow: bool = True) -> Graph:
+    """
+    Return the graph of ``steps``.
+
+    With ``follow``, a step without ``next`` goes to the one written after it, as in a class body;
+    otherwise it ends the scope, as in a document.
+    """
+    names = _names(steps)
+    compiled = {
+        name: step.compiled(name, follow=follow) for name, step in zip(names, steps, strict=True)
+    }
+    following = dict(zip(names, [*names[1:], None], strict=True)) if names else {}
+    default = {
+        name: None if step.terminal else _follow(step, following[name] if follow else None)
+        for name, step in compiled.items()
+    }
+    duplicates = tuple(name for name, count in Counter(names).items() if count > 1)
+    graph = Graph(steps=compiled, follow=default, duplicates=duplicates)
+    return Graph(
+        steps=compiled, follow=default, duplicates=duplicates, cyclic=_cyclic(graph)
+    )
+
+
+def _follow(step: Step, following: str | None) -> str | None:
+    if step.next in {FINISHED, BREAK, CONTINUE}:
+        return step.next
+    return step.next or following
+
+
+def _names(steps: Sequence[Step]) -> list[str]:
+    """Return the steps' names; a nameless one in a list is named after its kind and place."""
+    return [
+        step.name or step.suggested_name() or f"{step.type}_{position}"
+        for position, step in enumerate(steps, start=1)
+    ]
+
+
+def _cyclic(graph: Graph) -> frozenset[str]:
+    """Return the steps from which the flow can come back to themselves."""
+    place = {name: position for position, name in enumerate(graph.steps)}
+    if all(place[after] > place[name] for name in place for after in graph.successors(name)):
+        return frozenset()  # the flow only goes down the page
+    return frozenset(name for name in graph.steps if name in reachable(graph, graph.successors(name)))
+
+
+def reachable(graph: Graph, starts: Sequence[str]) -> set[str]:
+    """Return every step that the flow can come to from ``starts``, these included."""
+    seen: set[str] = set()
+    todo = list(starts)
+    while todo:
+        name = todo.pop()
+        if name not in seen:
+            seen.add(name)
+            todo.extend(graph.successors(name))
+    return seen
+
+
+def source_of(obj: object) -> str:
+    """Return the file and line that ``obj`` was written at, or nothing where Python cannot say."""
+    try:
+        return f"{inspect.getsourcefile(obj)}:{inspect.getsourcelines(obj)[1]}"  # type: ignore[arg-type]
+    except (OSError, TypeError):
+        return ""

@@ -1,0 +1,427 @@
+"""The engine: creates, claims and drives executions, and brings each to its end."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from django_workflows.core import clock
+from django_workflows.core.compensating import compensate
+from django_workflows.core.definition import WorkflowDefinition
+from django_workflows.core.driving import Drive, Late, Limits, Stop, logger
+from django_workflows.core.execution import (
+    FINAL_STATUSES,
+    Event,
+    Execution,
+    ExecutionResult,
+    ExecutionStatus,
+    HaltResult,
+    State,
+)
+from django_workflows.core.ids import canonical, derived_id, new_id
+from django_workflows.core.store import Store
+from django_workflows.core.threads import Threads
+from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
+from django_workflows.core.walking import ScopeWalk
+from django_workflows.exceptions import (
+    ConfigurationError,
+    InputError,
+    NotResumable,
+    StaleExecution,
+    StepError,
+    UnknownWorkflow,
+    describe,
+)
+
+Emit = Callable[[Event], None]
+
+
+class Engine:
+    """
+    Runs the executions of one definition on one store.
+
+    ``emit`` is told of every transition after it was written; what it raises does no harm.
+    ``lookup`` finds the definitions of child workflows by id. ``awaken`` is called with an
+    execution that became pending by what happened here, such as the parent of a child that
+    ended; left out, it is driven here and now.
+    """
+
+    def __init__(
+        self,
+        definition: WorkflowDefinition,
+        store: Store,
+        *,
+        emit: Emit | None = None,
+        limits: Limits | None = None,
+        threads: Threads | None = None,
+        lookup: Callable[[str], WorkflowDefinition] | None = None,
+        awaken: Callable[[Execution], object] | None = None,
+    ) -> None:
+        self.definition = definition
+        self.store = store
+        self.emit = emit
+        self.limits = limits or Limits()
+        self.threads = threads or Threads()
+        self.lookup = lookup or self._only_own
+        self.awaken = awaken or self._drive_here
+        if not store.supports_atomic:
+            self._refuse_atomic()
+
+    # Verbs --------------------------------------------------------------------------------------
+
+    def create(
+        self, input: Mapping[str, Any] | None = None, execution_id: str | None = None, **fields: Any
+    ) -> Execution:
+        """
+        Write a pending execution and return it; the same id or idempotency key again returns the first.
+
+        ``fields`` are fields of Execution. Raise InputError, with nothing written.
+        """
+        return self.store.create(self._new(input, execution_id, **fields))
+
+    def run(
+        self, input: Mapping[str, Any] | None = None, execution_id: str | None = None, **fields: Any
+    ) -> ExecutionResult:
+        """Start an execution and drive it here until it completes, halts or fails; see create()."""
+        self.store.refuse_open_transaction()
+        now = clock.now()
+        owner = new_owner()
+        claimed = self._new(
+            input,
+            execution_id,
+            status=ExecutionStatus.RUNNING,
+            started_at=now,
+            lease_owner=owner,
+            lease_expires_at=now + self.limits.lease,
+            fence=1,
+            claims=1,
+            **fields,
+        )
+        stored = self.store.create(claimed)
+        if stored.lease_owner != owner:
+            return self.drive(stored.id) or self.result(stored.id)
+        self._tell("workflow.started", stored)
+        return self._drive(stored, [])
+
+    def resume(
+        self,
+        execution_id: str,
+        response: Any = None,
+        approved: bool | None = None,
+        *,
+        step: str | None = None,
+        by: str | None = None,
+    ) -> ExecutionResult:
+        """
+        Answer an open wait and drive on here. The answer is checked for fit, not for who gives it.
+
+        Raise ExecutionNotFound, NotResumable or AlreadyResumed.
+        """
+        self.store.refuse_open_transaction()
+        answer = Answer(response=response, approved=approved, by=by)
+        target, wait = self.find_wait(execution_id, step)
+        settled = self.store.settle(target, wait, answer)
+        if settled.status == ExecutionStatus.PENDING:
+            self.sibling(settled.workflow_id, awaken=None).drive(settled.id)
+        return self.result(execution_id)
+
+    def drive(self, execution_id: str) -> ExecutionResult | None:
+        """
+        Claim an execution and drive it until it completes, halts or fails.
+
+        Return None where it may not be driven: somebody else does, or there is nothing to do.
+        Raise ExecutionNotFound.
+        """
+        self.store.refuse_open_transaction()
+        execution = self.store.claim(execution_id, new_owner(), self.limits.lease)
+        if execution is None:
+            return None
+        self._tell("workflow.started" if execution.fence == 1 else "workflow.resumed", execution)
+        return self._drive(execution, self.store.waits(execution.id))
+
+    def result(self, execution_id: str) -> ExecutionResult:
+        """Return where an execution stands. Raise ExecutionNotFound."""
+        execution = self.store.load(execution_id)
+        if execution.status != ExecutionStatus.HALTED:
+            return execution.to_result()
+        return execution.to_result(self.store.waits(execution.id, status=WaitStatus.OPEN))
+
+    def find_wait(self, execution_id: str, step: str | None) -> tuple[str, str | None]:
+        """
+        Return the execution and step that an answer is meant for: through children, to the last.
+
+        Resuming a parent that waits for its child resumes the child.
+        """
+        execution = self.store.load(execution_id)
+        waits = self.store.waits(execution.id, status=WaitStatus.OPEN)
+        named = [wait for wait in waits if step is None or step in {wait.step, wait.id}]
+        if len(named) == 1 and named[0].kind == WaitKind.CHILD and named[0].key:
+            return self.find_wait(named[0].key, None)
+        return execution.id, step
+
+    # Driving ------------------------------------------------------------------------------------
+
+    def _drive(self, execution: Execution, waits: Sequence[Wait]) -> ExecutionResult:
+        """Drive a claimed execution to its rest; a late driver stops quietly."""
+        while True:
+            drive = Drive(
+                execution,
+                self.definition,
+                self.store,
+                emit=self._emit,
+                limits=self.limits,
+                threads=self.threads,
+                waits=waits,
+            )
+            error: BaseException | None = None
+            try:
+                error = self._walk(drive)
+            except Stop as stop:
+                if not isinstance(stop.error, StaleExecution):
+                    raise stop.error from stop.error.__cause__
+                logger.info("%s", stop.error, extra={"execution_id": execution.id})
+                return self.result(execution.id)
+            execution = drive.execution
+            again = self._came_meanwhile(drive)
+            if again is None:
+                break
+            execution, waits = again
+        if execution.status in FINAL_STATUSES:
+            self._tell_parent(execution)
+        return execution.to_result(
+            [wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN], error
+        )
+
+    def _walk(self, drive: Drive) -> BaseException | None:
+        """Walk from where the execution stands; return the error where it failed."""
+        if drive.execution.error is not None:
+            self._compensate(drive)
+            return None
+        try:
+            ended = ScopeWalk(self, drive, drive.put).walk(
+                self.definition.graph, drive.cursor, drive.state()
+            )
+        except Late as late:
+            return self._fail(drive, late.error)
+        except Exception as error:
+            return self._fail(drive, error)
+        if isinstance(ended, HaltResult):
+            self._suspend(drive)
+        elif drive.execution.status == ExecutionStatus.RUNNING:
+            drive.checkpoint(**drive.complete(ended.cursor.result(ended.state.ctx)))
+        return None
+
+    def _fail(self, drive: Drive, error: BaseException) -> BaseException:
+        """Fail the execution, once what its completed steps did is undone."""
+        message = describe(error)
+        logger.error(
+            "Execution %s of %s failed at %s: %s",
+            drive.execution.id,
+            self.definition.id,
+            drive.cursor.at,
+            message,
+            extra={"execution_id": drive.execution.id, "workflow_id": self.definition.id},
+        )
+        drive.withdraw("")
+        if drive.compensations:
+            drive.checkpoint(error=message)
+            self._compensate(drive)
+            return error
+        drive.events.append(drive.event("workflow.failed", drive.cursor.at, error=message))
+        drive.checkpoint(status=ExecutionStatus.FAILED, error=message, **drive.released())
+        return error
+
+    def _compensate(self, drive: Drive) -> None:
+        # The position stays where the error was: a compensation moves nothing.
+        if compensate(drive, ScopeWalk(self, drive, lambda cursor, state: None)) is not None:
+            self._suspend(drive)
+
+    def _suspend(self, drive: Drive) -> None:
+        """Halt, unless an answer came meanwhile; then the stored execution stays running."""
+        first = next(wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN)
+        changes = {
+            "status": ExecutionStatus.HALTED,
+            "recover_to": first.resume_step or first.step,
+            "halt_data": dict(first.data),
+            "lease_owner": None,
+            "lease_expires_at": None,
+        }
+        drive.suspend(drive.event("workflow.halted", first.step, data=dict(first.data)), **changes)
+
+    def _came_meanwhile(self, drive: Drive) -> tuple[Execution, list[Wait]] | None:
+        """Return the execution, claimed, and its waits where it can go on at once."""
+        execution = drive.execution
+        if execution.status == ExecutionStatus.RUNNING:
+            return execution, self.store.waits(execution.id)
+        if execution.status == ExecutionStatus.HALTED and self._settle_arrived(drive):
+            claimed = self.store.claim(execution.id, new_owner(), self.limits.lease)
+            if claimed is not None:
+                return claimed, self.store.waits(execution.id)
+        return None
+
+    def _settle_arrived(self, drive: Drive) -> bool:
+        """
+        Settle waits whose event was sent, or whose child ended, before they were written.
+
+        Asked after the halt is committed: sender and waiter each look for the other after their
+        own commit, so one of them always sees.
+        """
+        settled = False
+        for wait in drive.waits.values():
+            answer = self.arrived(wait) if wait.status == WaitStatus.OPEN else None
+            if answer is not None:
+                try:
+                    self.store.settle(wait.execution_id, wait.id, answer)
+                except NotResumable:
+                    continue  # the other side was quicker
+                settled = True
+        return settled
+
+    def arrived(self, wait: Wait) -> Answer | None:
+        """Return the answer that is there already for an event or child wait, or None."""
+        if wait.kind == WaitKind.EVENT:
+            event = self.store.reserve_event(wait)
+            if event is not None:
+                return Answer(response=event.data, by=event.by, cause=Cause.EVENT)
+        if wait.kind == WaitKind.CHILD and wait.key:
+            if self.store.load(wait.key).status in FINAL_STATUSES:
+                return Answer(cause=Cause.CHILD)
+        return None
+
+    # Children -----------------------------------------------------------------------------------
+
+    def child(
+        self,
+        drive: Drive,
+        state: State,
+        workflow_id: str,
+        given: Mapping[str, Any],
+        timeout: float | None,
+    ) -> ExecutionResult | str:
+        """Start or find the child of a step and drive it here; see steps.base.Run.child()."""
+        parent = drive.execution
+        self._refuse_depth(parent)
+        engine = self.sibling(workflow_id)
+        child_id = derived_id(parent.id, state.path, str(state.attempt))
+        fields: dict[str, Any] = {"parent": parent.id, "queue": parent.queue, "started_by": parent.started_by}
+        if timeout is not None:
+            fields["deadline_at"] = clock.now() + timedelta(seconds=timeout)
+        child = engine.create(given, child_id, **fields)
+        if child.status in FINAL_STATUSES:
+            return child.to_result()
+        if child.status == ExecutionStatus.HALTED:
+            return child.id
+        result = engine.drive(child.id)
+        if result is None or result.status not in FINAL_STATUSES:
+            return child.id
+        return result
+
+    def _refuse_depth(self, execution: Execution) -> None:
+        ancestor: Execution | None = execution
+        for _ in range(self.limits.depth):
+            if ancestor is None or ancestor.parent is None:
+                return
+            ancestor = self.store.load(ancestor.parent)
+        raise StepError(
+            f"Children are nested deeper than {self.limits.depth}: does a workflow start itself?"
+        )
+
+    def _tell_parent(self, execution: Execution) -> None:
+        """Settle the wait of the parent, where it has one open for this child."""
+        if execution.parent is None:
+            return
+        for wait in self.store.waits(execution.parent, status=WaitStatus.OPEN):
+            if wait.kind == WaitKind.CHILD and wait.key == execution.id:
+                try:
+                    parent = self.store.settle(
+                        execution.parent, wait.id, Answer(cause=Cause.CHILD)
+                    )
+                except NotResumable:
+                    return  # it was settled, or is wanted no more
+                if parent.status == ExecutionStatus.PENDING:
+                    self.awaken(parent)
+
+    def sibling(self, workflow_id: str, **changes: Any) -> Engine:
+        """Return the same engine for another workflow."""
+        awaken = None if self.awaken == self._drive_here else self.awaken
+        return Engine(
+            self.lookup(workflow_id),
+            self.store,
+            **{
+                "emit": self.emit,
+                "limits": self.limits,
+                "threads": self.threads,
+                "lookup": self.lookup,
+                "awaken": awaken,
+                **changes,
+            },
+        )
+
+    def _drive_here(self, execution: Execution) -> None:
+        self.sibling(execution.workflow_id).drive(execution.id)
+
+    def _only_own(self, workflow_id: str) -> WorkflowDefinition:
+        if workflow_id == self.definition.id:
+            return self.definition
+        raise UnknownWorkflow(workflow_id, [self.definition.id])
+
+    # Helpers ------------------------------------------------------------------------------------
+
+    def _new(
+        self, input: Mapping[str, Any] | None, execution_id: str | None, **fields: Any
+    ) -> Execution:
+        definition = self.definition
+        cleaned = definition.input.clean(definition.id, input or {})
+        if execution_id is not None and canonical(execution_id) is None:
+            raise InputError(
+                definition.id,
+                {"execution_id": f"{execution_id!r} is no UUID; use idempotency_key= for your own keys"},
+            )
+        now = clock.now()
+        deadline = now + definition.timeout if definition.timeout is not None else None
+        return Execution(
+            **{
+                "id": canonical(execution_id) if execution_id else new_id(),
+                "workflow_id": definition.id,
+                "workflow_version": definition.version,
+                "input": cleaned,
+                "created_at": now,
+                "updated_at": now,
+                "deadline_at": deadline,
+                "current_step": definition.graph.first,
+                **fields,
+            }
+        )
+
+    def _refuse_atomic(self) -> None:
+        atomic = [path for path, step, _ in self.definition.graph.walk() if step.atomic]
+        if atomic:
+            raise ConfigurationError(
+                f"{type(self.store).__name__} cannot commit a step's own writes with its checkpoint,"
+                f" which the atomic steps {', '.join(atomic)} of {self.definition.id!r} ask for."
+            )
+
+    def _tell(self, name: str, execution: Execution) -> None:
+        self._emit(
+            Event(name=name, execution_id=execution.id, workflow_id=execution.workflow_id)
+        )
+
+    def _emit(self, event: Event) -> None:
+        if self.emit is None:
+            return
+        try:
+            self.emit(event)
+        except Exception:
+            logger.exception(
+                "A subscriber failed on %s", event.name, extra={"execution_id": event.execution_id}
+            )
+
+
+def new_owner() -> str:
+    """Return a lease owner that nobody had before, not even this process."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"

@@ -1,0 +1,196 @@
+"""
+Where an execution stands inside nested steps, typed.
+
+A *scope* is a run of steps under one roof: the workflow itself, the body of a loop, a branch of a
+parallel. Each scope has a Cursor. A step that has more to remember than "I am next" keeps a frame
+on the cursor: a loop its index and results, a parallel its branches, a wait what was asked.
+Steps never see any of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from django_workflows.core import codec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where one scope stands."""
+
+    at: str | None = None  # the step that is next or under way; None before the first
+    attempt: int = 1  # which attempt at that step
+    frame: Frame | None = None  # what that step has reached inside
+    last: str | None = None  # ctx key of the latest output of the scope
+    output: Any = None  # that output itself, where it has no ctx key
+    visits: Mapping[str, int] = field(default_factory=dict)  # entries to steps that lie on a cycle
+    rescue: bool = False  # the step was reached by on_error, so ctx holds _last_error
+    end: str | None = None  # how the scope ended: "end", "break" or "continue"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON data; what has its default is left out."""
+        data: dict[str, Any] = {}
+        if self.at is not None:
+            data["at"] = self.at
+        if self.attempt != 1:
+            data["attempt"] = self.attempt
+        if self.frame is not None:
+            data["frame"] = self.frame.to_dict()
+        if self.last is not None:
+            data["last"] = self.last
+        if self.output is not None:
+            data["output"] = codec.encode(self.output)
+        if self.visits:
+            data["visits"] = dict(self.visits)
+        if self.rescue:
+            data["rescue"] = True
+        if self.end is not None:
+            data["end"] = self.end
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Cursor:
+        """Return the cursor that to_dict() was called on."""
+        frame = data.get("frame")
+        return cls(
+            at=data.get("at"),
+            attempt=data.get("attempt", 1),
+            frame=frame_from_dict(frame) if frame else None,
+            last=data.get("last"),
+            output=codec.decode(data.get("output")),
+            visits=data.get("visits", {}),
+            rescue=data.get("rescue", False),
+            end=data.get("end"),
+        )
+
+    def result(self, ctx: Mapping[str, Any]) -> Any:
+        """Return the output of the scope's last step that had one."""
+        return self.output if self.last is None else ctx.get(self.last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFrame:
+    """A loop: which iteration it is in, and what the ones before left."""
+
+    index: int = 0  # from 0
+    items: tuple[Any, ...] | None = None  # what it goes over; None in a while loop
+    results: tuple[Any, ...] = ()  # one for each finished iteration
+    body: Cursor = field(default_factory=Cursor)
+
+    def to_dict(self) -> dict[str, Any]:
+        """See Cursor.to_dict()."""
+        return {
+            "kind": "loop",
+            "index": self.index,
+            "items": None if self.items is None else [codec.encode(item) for item in self.items],
+            "results": [codec.encode(result) for result in self.results],
+            "body": self.body.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LoopFrame:
+        """See Cursor.from_dict()."""
+        items = data["items"]
+        return cls(
+            index=data["index"],
+            items=None if items is None else tuple(codec.decode(item) for item in items),
+            results=tuple(codec.decode(result) for result in data["results"]),
+            body=Cursor.from_dict(data["body"]),
+        )
+
+
+class BranchStatus(StrEnum):
+    """How far a branch of a parallel has come."""
+
+    WAITING = "waiting"  # not begun
+    RUNNING = "running"  # begun, and neither done nor halted
+    HALTED = "halted"  # waits for an answer
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchFrame:
+    """One branch of a parallel."""
+
+    status: BranchStatus = BranchStatus.WAITING
+    body: Cursor = field(default_factory=Cursor)
+    changes: Mapping[str, Any] = field(default_factory=dict)  # ctx keys that the branch has set
+    removed: tuple[str, ...] = ()  # ctx keys that it has dropped
+    output: Any = None  # once done
+    error: str | None = None  # once failed
+
+    def to_dict(self) -> dict[str, Any]:
+        """See Cursor.to_dict()."""
+        return {
+            "status": self.status.value,
+            "body": self.body.to_dict(),
+            "changes": {key: codec.encode(value) for key, value in self.changes.items()},
+            "removed": list(self.removed),
+            "output": codec.encode(self.output),
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> BranchFrame:
+        """See Cursor.from_dict()."""
+        return cls(
+            status=BranchStatus(data["status"]),
+            body=Cursor.from_dict(data["body"]),
+            changes={key: codec.decode(value) for key, value in data["changes"].items()},
+            removed=tuple(data["removed"]),
+            output=codec.decode(data["output"]),
+            error=data["error"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParallelFrame:
+    """A parallel: its branches by name, in their order."""
+
+    branches: Mapping[str, BranchFrame]
+
+    def to_dict(self) -> dict[str, Any]:
+        """See Cursor.to_dict()."""
+        branches = {name: branch.to_dict() for name, branch in self.branches.items()}
+        return {"kind": "parallel", "branches": branches}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ParallelFrame:
+        """See Cursor.from_dict()."""
+        branches = data["branches"].items()
+        return cls(branches={name: BranchFrame.from_dict(branch) for name, branch in branches})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFrame:
+    """What any other step keeps between its halt and its answer: plain data of its own."""
+
+    data: Mapping[str, Any] = field(default_factory=dict)
+    halted: bool = False  # a wait of this step is open or answered
+
+    def to_dict(self) -> dict[str, Any]:
+        """See Cursor.to_dict()."""
+        return {"kind": "step", "data": codec.encode(dict(self.data)), "halted": self.halted}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StepFrame:
+        """See Cursor.from_dict()."""
+        return cls(data=codec.decode(data["data"]), halted=data["halted"])
+
+
+Frame = LoopFrame | ParallelFrame | StepFrame
+
+_KINDS: dict[str, type[LoopFrame] | type[ParallelFrame] | type[StepFrame]] = {
+    "loop": LoopFrame,
+    "parallel": ParallelFrame,
+    "step": StepFrame,
+}
+
+
+def frame_from_dict(data: Mapping[str, Any]) -> Frame:
+    """Return the frame that was written by its to_dict()."""
+    return _KINDS[data["kind"]].from_dict(data)

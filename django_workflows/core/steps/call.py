@@ -1,0 +1,236 @@
+"""Steps that run the author's code."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from functools import cached_property, partial, update_wrapper
+from importlib import import_module
+from typing import Any, Self, Unpack, overload
+
+from asgiref.sync import async_to_sync
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import Draft202012Validator
+
+from django_workflows.core import codec
+from django_workflows.core.execution import (
+    ContinueResult,
+    HaltResult,
+    State,
+    StepOutcome,
+)
+from django_workflows.core.expressions import Reference, references, resolve
+from django_workflows.core.retry import ONCE, Retry
+from django_workflows.core.steps.base import Run, Step, StepOptions, duration
+from django_workflows.core.variables import copied, read_only
+from django_workflows.exceptions import ConfigurationError, OutputError, StepTimeout
+
+
+def goto(step: str, output: Any = None) -> ContinueResult:
+    """Return this from a method step to go on at ``step``; in a loop also "break" or "continue"."""
+    return ContinueResult(next_step=step, output=output)
+
+
+def halt(reason: str, *, resume_step: str | None = None, **data: Any) -> HaltResult:
+    """
+    Return this from a method step to stop until the execution is resumed.
+
+    The flow then goes on at ``resume_step``, or at the step's next; the response is the step's
+    output. ``data`` is shown to whoever answers.
+    """
+    return HaltResult(data={"reason": reason, **data}, prompt=reason, resume_step=resume_step)
+
+
+class Call(Step):
+    """
+    Run a method of the workflow, or a service given as a callable or a dotted path.
+
+    A service gets the resolved ``input``: a mapping as keyword arguments, anything else as its
+    one argument; without ``input`` it gets the state if it has a parameter of that name.
+    ``timeout`` is in seconds. With ``atomic`` the work and its checkpoint are one transaction: a
+    timeout is then noticed when the work returns. ``compensate`` names the step that undoes it.
+    """
+
+    type = "call"
+
+    def __init__(
+        self,
+        service: Callable[..., Any] | str,
+        *,
+        input: Any = None,
+        retry: Retry | None = None,
+        timeout: float | timedelta | None = None,
+        atomic: bool = False,
+        compensate: str | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        is_method: bool = False,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.service = service
+        self.input = input
+        self.retry = retry or ONCE
+        self.timeout = duration(timeout)
+        self.atomic = atomic
+        self.compensate = compensate
+        self.output_schema = output_schema
+        self.is_method = is_method
+        self.work: Callable[..., Any] | None = None
+        if is_method and callable(service):
+            update_wrapper(self, service)
+            self.description = self.description or inspect.getdoc(service) or ""
+
+    def compiled(self, name: str, *, follow: bool = True) -> Self:
+        """See Step.compiled()."""
+        step = super().compiled(name, follow=follow)
+        step.work = imported(self.service) if isinstance(self.service, str) else self.service
+        return step
+
+    def bound(self, workflow: object) -> Self:
+        """See Step.bound()."""
+        if not self.is_method:
+            return self
+        step = copy.copy(self)
+        step.work = partial(self.work or self.service, workflow)  # type: ignore[arg-type]
+        return step
+
+    def suggested_name(self) -> str:
+        """See Step.suggested_name(): a service's own name."""
+        name = getattr(self.service, "__name__", str(self.service).rpartition(".")[2])
+        return name if name.isidentifier() else ""
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Say whether the work is a coroutine function."""
+        return inspect.iscoroutinefunction(inspect.unwrap(_function(self.work)))
+
+    @cached_property
+    def _takes_state(self) -> bool:
+        try:
+            parameters = inspect.signature(self.work).parameters  # type: ignore[arg-type]
+        except (TypeError, ValueError):  # a builtin without a signature
+            return False
+        return self.is_method and bool(parameters) or "state" in parameters
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Raise OutputError where the output breaks its schema."""
+        if run.answer is not None:
+            return self.proceed(state, run.answer.response, to=run.resume_step)
+        returned = self._call(state, run)
+        if isinstance(returned, HaltResult):
+            return self.stop(state, returned)
+        if isinstance(returned, ContinueResult):
+            self._check(returned.output)
+            return StepOutcome(state=state, result=returned)
+        self._check(returned)
+        return self.proceed(state, returned)
+
+    def _call(self, state: State, run: Run) -> Any:
+        work = self._prepared(state, run)
+        return async_to_sync(self._await)(work) if self.is_async else work()
+
+    def _prepared(self, state: State, run: Run) -> Callable[[], Any]:
+        """Return the work with its arguments: copies, so that it cannot change what is stored."""
+        work: Any = self.work
+        if self.input is not None:
+            given = copied(resolve(self.input, state))
+            run.note(given)
+            return partial(work, **given) if isinstance(given, dict) else partial(work, given)
+        return partial(work, read_only(state)) if self._takes_state else partial(work)
+
+    async def _await(self, work: Callable[[], Any]) -> Any:
+        try:
+            async with asyncio.timeout(self.timeout) as limit:
+                return await work()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StepTimeout(self.name, self.timeout or 0) from error
+
+    def _check(self, output: Any) -> None:
+        if self.output_schema is None:
+            return
+        # The schema speaks of JSON, so that is what it is shown.
+        data = json.loads(json.dumps(codec.encode(output)))
+        problems = [
+            f"{error.json_path}: {error.message}"
+            for error in Draft202012Validator(self.output_schema).iter_errors(data)
+        ]
+        if problems:
+            raise OutputError(f"Output of step {self.name!r} breaks its schema: {'; '.join(problems)}")
+
+    def references(self) -> Iterator[Reference]:
+        """See Step.references()."""
+        return references(self.input)
+
+    def problems(self) -> Iterator[str]:
+        """See Step.problems()."""
+        yield from self.retry.problems()
+        if self.timeout is not None and self.timeout <= 0:
+            yield f"timeout must be positive, not {self.timeout:g}"
+        if isinstance(self.work, str) or (self.work is not None and not callable(self.work)):
+            yield f"service {self.service!r} is not callable"
+        if self.output_schema is not None:
+            try:
+                Draft202012Validator.check_schema(dict(self.output_schema))
+            except SchemaError as error:
+                yield f"output_schema is no JSON Schema: {error.message}"
+
+
+@overload
+def step(function: Callable[..., Any], /) -> Call: ...
+@overload
+def step(
+    *,
+    input: Any = None,
+    retry: Retry | None = None,
+    timeout: float | timedelta | None = None,
+    atomic: bool = False,
+    compensate: str | None = None,
+    output_schema: Mapping[str, Any] | None = None,
+    **options: Unpack[StepOptions],
+) -> Callable[[Callable[..., Any]], Call]: ...
+def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """
+    Make a method of a workflow a step; usable with and without options, see Call.
+
+    The method gets the state (it may leave it out), and what it returns is the step's output;
+    it may also return goto() or halt().
+    """
+    if function is not None:
+        return Call(function, is_method=True, **options)
+    return lambda decorated: Call(decorated, is_method=True, **options)
+
+
+def imported(path: str) -> Callable[..., Any]:
+    """
+    Return what the dotted ``path`` names: ``shop.payments.charge`` or ``shop.payments.Till.charge``.
+
+    Raise ConfigurationError. Meant for paths that stand in code or settings, never in data.
+    """
+    parts = path.split(".")
+    for split in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:split])
+        try:
+            found: Any = import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name is not None and not f"{module}.".startswith(f"{error.name}."):
+                raise
+            continue
+        try:
+            for name in parts[split:]:
+                found = getattr(found, name)
+        except AttributeError as error:
+            raise ConfigurationError(f"Service {path!r} is not there: {error}") from error
+        return found  # type: ignore[no-any-return]
+    raise ConfigurationError(f"Service {path!r} is not there: no module of that name.")
+
+
+def _function(work: Any) -> Any:
+    while isinstance(work, partial):
+        work = work.func
+    return work

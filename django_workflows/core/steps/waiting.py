@@ -1,0 +1,283 @@
+"""Steps that stop an execution until something comes: an answer, a time, an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Unpack
+
+from django_workflows.core.execution import ContinueResult, HaltResult, State, StepOutcome
+from django_workflows.core.expressions import Reference, references, resolve
+from django_workflows.core.steps.base import Run, Step, StepOptions, duration
+from django_workflows.core.waits import Answer, Cause, WaitKind
+from django_workflows.exceptions import Rejected, StepError, WaitTimeout
+
+
+class Halt(Step):
+    """Stop with ``reason`` and ``data`` until resumed; the response is the step's output."""
+
+    type = "halt"
+
+    def __init__(
+        self,
+        reason: str = "Halted",
+        *,
+        data: Mapping[str, Any] | None = None,
+        resume_step: str | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.reason = reason
+        self.data = data or {}
+        self.resume_step = resume_step
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Halt, or go on at ``resume_step`` with the response."""
+        if run.answer is not None:
+            return self.proceed(state, run.answer.response, to=self.resume_step)
+        reason = resolve(self.reason, state)
+        data = {"reason": reason, **resolve(self.data, state)}
+        return self.stop(state, HaltResult(data=data, prompt=str(reason)))
+
+    def targets(self) -> Iterator[str]:
+        """See Step.targets()."""
+        if self.resume_step is not None:
+            yield self.resume_step
+
+    def references(self) -> Iterator[Reference]:
+        """See Step.references()."""
+        return references([self.reason, self.data])
+
+
+class Approval(Step):
+    """
+    Stop for a decision.
+
+    ``approvers`` are ``"user:alice"``, ``"group:managers"`` or ``"perm:shop.approve_order"``;
+    without any, everybody who may resume may decide. ``required`` approvals settle it, or one
+    rejection. The output is ``{"approved", "by", "response", "at"}``. A rejection goes to
+    ``on_reject``, or raises Rejected; ``timeout`` (seconds or a timedelta) goes to ``on_timeout``,
+    or raises WaitTimeout.
+    """
+
+    type = "approval"
+
+    def __init__(
+        self,
+        prompt: str,
+        *,
+        context: Any = None,
+        approvers: Sequence[str] = (),
+        required: int = 1,
+        exclude_requester: bool = True,
+        timeout: float | timedelta | None = None,
+        remind_after: float | timedelta | None = None,
+        on_reject: str | None = None,
+        on_timeout: str | None = None,
+        response_key: str | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.prompt = prompt
+        self.context = context
+        self.approvers = tuple(approvers)
+        self.required = required
+        self.exclude_requester = exclude_requester
+        self.wait_for = duration(timeout)
+        self.remind_after = duration(remind_after)
+        self.on_reject = on_reject
+        self.on_timeout = on_timeout
+        self.response_key = response_key
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Ask, or go where the answer leads."""
+        if run.answer is None:
+            return self.stop(state, self._request(state, run.now))
+        answer = run.answer
+        if answer.cause == Cause.TIMEOUT:
+            return expired(self, state, self.on_timeout, self.wait_for)
+        if self.response_key is not None:
+            state = state.with_ctx(**{self.response_key: answer.response})
+        if answer.approved:
+            return self.proceed(state, _decision(answer))
+        if self.on_reject is None:
+            by = f" by {answer.by}" if answer.by else ""
+            raise Rejected(f"Step {self.name!r} was rejected{by}: {answer.response or 'no reason'}")
+        return self.proceed(state, _decision(answer), to=self.on_reject)
+
+    def _request(self, state: State, now: datetime) -> HaltResult:
+        prompt = str(resolve(self.prompt, state))
+        approvers = tuple(str(resolve(approver, state)) for approver in self.approvers)
+        data = {
+            "prompt": prompt,
+            "context": resolve(self.context, state),
+            "approvers": list(approvers),
+            "required": self.required,
+        }
+        return HaltResult(
+            data=data,
+            prompt=prompt,
+            kind=WaitKind.APPROVAL,
+            wake_at=_after(now, self.wait_for),
+            remind_at=_after(now, self.remind_after),
+            approvers=approvers,
+            required=self.required,
+            exclude_requester=self.exclude_requester,
+        )
+
+    def targets(self) -> Iterator[str]:
+        """See Step.targets()."""
+        yield from (target for target in (self.on_reject, self.on_timeout) if target is not None)
+
+    def references(self) -> Iterator[Reference]:
+        """See Step.references()."""
+        return references([self.prompt, self.context, self.approvers])
+
+    def sets(self) -> Iterator[str]:
+        """See Step.sets()."""
+        yield from super().sets()
+        if self.response_key is not None:
+            yield self.response_key
+
+    def problems(self) -> Iterator[str]:
+        """See Step.problems()."""
+        if self.required < 1:
+            yield f"required must be at least 1, not {self.required}"
+        for approver in self.approvers:
+            kind, _, name = approver.partition(":")
+            if not approver.startswith("$") and (kind not in {"user", "group", "perm"} or not name):
+                yield (
+                    f"approver {approver!r} is none of 'user:NAME', 'group:NAME', 'perm:APP.CODENAME'"
+                )
+        if self.on_timeout is not None and self.wait_for is None:
+            yield "has on_timeout but no timeout"
+
+
+class Sleep(Step):
+    """Go on after ``delay``: seconds, a timedelta, or a reference to one. Holds no worker."""
+
+    type = "sleep"
+    has_output = False
+
+    def __init__(self, delay: Any, **options: Unpack[StepOptions]) -> None:
+        super().__init__(**options)
+        self.delay = delay
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Raise StepError where the delay is no duration."""
+        if run.answer is not None:
+            return self.proceed(state)
+        delay = duration(resolve(self.delay, state))
+        if isinstance(delay, bool) or not isinstance(delay, (int, float)) or delay < 0:
+            raise StepError(f"Step {self.name!r} cannot sleep for {delay!r}: give seconds.")
+        return self.stop(state, _timer(run.now + timedelta(seconds=delay)))
+
+    def references(self) -> Iterator[Reference]:
+        """See Step.references()."""
+        return references(self.delay)
+
+
+class SleepUntil(Step):
+    """Go on at ``moment``: an aware datetime, or a reference to one. Holds no worker."""
+
+    type = "sleep_until"
+    has_output = False
+
+    def __init__(self, moment: Any, **options: Unpack[StepOptions]) -> None:
+        super().__init__(**options)
+        self.moment = moment
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Raise StepError where the moment is no aware datetime."""
+        if run.answer is not None:
+            return self.proceed(state)
+        moment = resolve(self.moment, state)
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise StepError(f"Step {self.name!r} cannot sleep until {moment!r}: give an aware datetime.")
+        return self.stop(state, _timer(moment.astimezone(UTC)))
+
+    def references(self) -> Iterator[Reference]:
+        """See Step.references()."""
+        return references(self.moment)
+
+
+class WaitForEvent(Step):
+    """
+    Stop until ``send_event(event, key, data)``; the data is the output.
+
+    An event that was sent before is taken at once. ``timeout`` goes to ``on_timeout``, or raises
+    WaitTimeout.
+    """
+
+    type = "wait_for_event"
+
+    def __init__(
+        self,
+        event: str,
+        *,
+        key: Any = "",
+        timeout: float | timedelta | None = None,
+        on_timeout: str | None = None,
+        **options: Unpack[StepOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.event = event
+        self.key = key
+        self.wait_for = duration(timeout)
+        self.on_timeout = on_timeout
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Wait, or go on with the event's data."""
+        if run.answer is None:
+            key = resolve(self.key, state)
+            halt = HaltResult(
+                data={"event": self.event, "key": key},
+                kind=WaitKind.EVENT,
+                key=f"{self.event}:{'' if key is None else key}",
+                wake_at=_after(run.now, self.wait_for),
+            )
+            return self.stop(state, halt)
+        if run.answer.cause == Cause.TIMEOUT:
+            return expired(self, state, self.on_timeout, self.wait_for)
+        return self.proceed(state, run.answer.response)
+
+    def targets(self) -> Iterator[str]:
+        """See Step.targets()."""
+        if self.on_timeout is not None:
+            yield self.on_timeout
+
+    def references(self) -> Iterator[Reference]:
+        """See Step.references()."""
+        return references(self.key)
+
+    def problems(self) -> Iterator[str]:
+        """See Step.problems()."""
+        if ":" in self.event or not self.event:
+            yield f"event {self.event!r} must be a name without a colon"
+        if self.on_timeout is not None and self.wait_for is None:
+            yield "has on_timeout but no timeout"
+
+
+def expired(step: Step, state: State, target: str | None, seconds: float | None) -> StepOutcome:
+    """Return the outcome of a wait that ran out of time. Raise WaitTimeout where nothing handles it."""
+    if target is None:
+        raise WaitTimeout(f"Step {step.name!r} waited longer than {seconds:g} s.")
+    result = ContinueResult(next_step=target, has_output=False)
+    return StepOutcome(state=state, result=result)
+
+
+def _after(now: datetime, delay: float | None) -> datetime | None:
+    return None if delay is None else now + timedelta(seconds=delay)
+
+
+def _timer(moment: datetime) -> HaltResult:
+    return HaltResult(data={"until": moment}, kind=WaitKind.TIMER, wake_at=moment)
+
+
+def _decision(answer: Answer) -> dict[str, Any]:
+    return {
+        "approved": bool(answer.approved),
+        "by": answer.by,
+        "response": answer.response,
+        "at": answer.at,
+    }

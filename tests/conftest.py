@@ -1,0 +1,26 @@
+import hypothesis
+import pytest
+
+from tests import services, settings
+
+# No deadline: an example may have to wait for the other half of a busy machine.
+hypothesis.settings.register_profile("workflows", deadline=None)
+hypothesis.settings.load_profile("workflows")
+
+
+def pytest_sessionstart(session):
+    database = settings.TEST_DB
+    if database != "sqlite" and not services.reachable(database):
+        pytest.exit(
+            f"{services.SERVICES[database]} is not reachable: start it, "
+            "or unset WORKFLOWS_TEST_DB to test on SQLite.",
+            returncode=pytest.ExitCode.USAGE_ERROR,
+        )
+
+
+def pytest_terminal_summary(terminalreporter):
+    missing = services.not_reached()
+    if missing:
+        terminalreporter.write_line(
+            f"Not reached, so not tested: {', '.join(map(str, missing))}.", yellow=True
+        )
