@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,6 +16,14 @@ from django_workflows.core.frames import Cursor
 from django_workflows.core.waits import Answer
 from django_workflows.exceptions import PayloadError
 
+if TYPE_CHECKING:
+    CharField = models.CharField[Any, Any]
+    TextField = models.TextField[Any, Any]
+    UUIDField = models.UUIDField[Any, Any]
+else:
+    # Generic in the stubs alone.
+    from django.db.models import CharField, TextField, UUIDField
+
 
 def storable(text: str) -> str:
     """Return ``text`` with what a database refuses, NUL and lone surrogates, as escapes."""
@@ -24,7 +32,7 @@ def storable(text: str) -> str:
     return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
-class IdField(models.UUIDField):
+class IdField(UUIDField):
     """A UUID, kept as the database's own type and read as the text that the core uses."""
 
     def to_python(self, value: Any) -> str | None:
@@ -35,12 +43,15 @@ class IdField(models.UUIDField):
         return None if value is None else str(value)
 
     def get_db_prep_value(
-        self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False  # noqa: FBT001, FBT002  Django's signature
+        self,
+        value: Any,
+        connection: BaseDatabaseWrapper,
+        prepared: bool = False,  # noqa: FBT001, FBT002  Django's signature
     ) -> Any:
         return super().get_db_prep_value(super().to_python(value), connection, prepared)
 
 
-class EnumField(models.CharField):
+class EnumField(CharField):
     """A member of the string enum ``enum``; its choices follow the enum without a migration."""
 
     def __init__(self, *args: Any, enum: type[StrEnum], **options: Any) -> None:
@@ -65,7 +76,7 @@ class EnumField(models.CharField):
         return value if value is None else str(value)
 
 
-class KeyField(models.CharField):
+class KeyField(CharField):
     """
     Text by which rows are found: compared character by character on every database.
 
@@ -93,7 +104,7 @@ class KeyField(models.CharField):
         return super().get_db_prep_save(value, connection)
 
 
-class FreeTextField(models.TextField):
+class FreeTextField(TextField):
     """Text from anywhere, such as an error's message; what cannot be kept becomes an escape."""
 
     def get_prep_value(self, value: Any) -> Any:
@@ -101,7 +112,7 @@ class FreeTextField(models.TextField):
         return value if value is None else storable(value)
 
 
-class TypedJSONField(models.TextField):
+class TypedJSONField(TextField):
     """
     Any value that core.codec can keep, as text.
 

@@ -36,7 +36,9 @@ VERBS = ("start", "resume", "decide", "retry", "cancel", "skip", "fork")
 
 def subject_key(instance: models.Model) -> str:
     """Return what ``Execution.subject`` holds for a model instance: ``app.model:pk``."""
-    return f"{instance._meta.concrete_model._meta.label_lower}:{instance.pk}"
+    # A proxy's instances are those of the model that has the table.
+    model = instance._meta.concrete_model or type(instance)
+    return f"{model._meta.label_lower}:{instance.pk}"
 
 
 class Mirror(models.Model):
@@ -50,10 +52,12 @@ class Mirror(models.Model):
     @classmethod
     @cache
     def mirrored(cls) -> dict[str, models.Field[Any, Any]]:
-        """Return the model's fields by the core's names: ``execution`` is ``execution_id`` there."""
+        """Return the fields by the core's names, where ``execution`` is ``execution_id``."""
         names = {field.name for field in dataclasses.fields(cls.core)}
-        columns = [field for field in cls._meta.concrete_fields if isinstance(field, models.Field)]
-        named = {field.name if field.name in names else field.attname: field for field in columns}
+        named = {
+            field.name if field.name in names else field.attname: field
+            for field in cls._meta.concrete_fields
+        }
         return {name: field for name, field in named.items() if name in names}
 
     @classmethod
@@ -68,6 +72,8 @@ class Mirror(models.Model):
 
 
 class ExecutionQuerySet(models.QuerySet["WorkflowExecution"]):
+    """What ``WorkflowExecution.objects`` offers."""
+
     def for_subject(self, instance: models.Model) -> ExecutionQuerySet:
         """Return the executions that are about ``instance``."""
         return self.filter(subject=subject_key(instance))
@@ -133,7 +139,9 @@ class WorkflowExecution(Mirror):
         # by status, and their leases read from the rows.
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="workflows_ex_newest"),
-            models.Index(fields=["workflow_id", "-created_at", "-id"], name="workflows_ex_workflow"),
+            models.Index(
+                fields=["workflow_id", "-created_at", "-id"], name="workflows_ex_workflow"
+            ),
             models.Index(fields=["status", "-created_at", "-id"], name="workflows_ex_status"),
             models.Index(fields=["parent", "-created_at", "-id"], name="workflows_ex_parent"),
             models.Index(fields=["subject", "-created_at", "-id"], name="workflows_ex_subject"),
@@ -252,7 +260,9 @@ class WorkflowEvent(Mirror):
         verbose_name_plural = _("events")
         ordering = ["sent_at", "id"]
         indexes = [
-            models.Index(fields=["name", "key", "taken_by", "sent_at"], name="workflows_ev_untaken"),
+            models.Index(
+                fields=["name", "key", "taken_by", "sent_at"], name="workflows_ev_untaken"
+            ),
         ]
 
     def __str__(self) -> str:

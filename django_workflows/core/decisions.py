@@ -86,6 +86,20 @@ def settle(step: str | None, answer: Answer, permit: Permit | None = None) -> De
     return decide
 
 
+def fire(wait_id: str) -> Decide:
+    """Return the decision that settles a wait whose time has come."""
+
+    def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
+        wait = choose_wait(execution, waits, wait_id)
+        answer = Answer(cause=_TIMED.get(wait.kind, Cause.TIMEOUT))
+        return settle(wait.id, answer)(execution, waits)
+
+    return decide
+
+
+_TIMED = {WaitKind.TIMER: Cause.TIMER, WaitKind.RETRY: Cause.RETRY}
+
+
 def refuse_misfit(execution: Execution, wait: Wait, answer: Answer) -> None:
     """Raise NotResumable where a person's answer cannot be an answer to ``wait``."""
     if answer.cause != Cause.PERSON:

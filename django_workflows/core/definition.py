@@ -62,6 +62,7 @@ class WorkflowDefinition:
     graph: Graph
     input: InputSpec = field(default_factory=AnyInput)
     source: str = ""  # where it was written, for messages
+    workflow: type | None = None  # the class it was compiled from; None for a document
     whole_ctx_result: bool = False  # documents: an end without a result yields the ctx
     keeps_undeclared: bool = False  # documents: a reference that nothing sets is no mistake
 
@@ -98,7 +99,7 @@ def compile_graph(steps: Sequence[Step], *, follow: bool = True) -> Graph:
     }
     following = dict(zip(names, [*names[1:], None], strict=True)) if names else {}
     default = {
-        name: None if step.terminal else _follow(step, following[name] if follow else None)
+        name: None if step.terminal or step.chooses else _follow(step, following[name] if follow else None)
         for name, step in compiled.items()
     }
     duplicates = tuple(name for name, count in Counter(names).items() if count > 1)

@@ -57,6 +57,7 @@ class Limits:
     payload_bytes: int = 1_048_576
     visits: int = 10_000  # to one step on a cycle, in one execution
     depth: int = 20  # of children within children
+    claims: int = 5  # in a row without a finished step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +158,11 @@ class Drive:
         with self.lock:
             self.waits.pop(wait.step, None)
             self.changed.append(replace(wait, status=status))
+
+    def take_delay(self) -> None:
+        """Stage the end of the timer before which the execution was not to begin."""
+        for wait in [wait for wait in self.waits.values() if wait.status == WaitStatus.SETTLED]:
+            self.close(wait, WaitStatus.TAKEN)
 
     def withdraw(self, prefix: str) -> None:
         """Stage the end of every wait whose path starts with ``prefix``."""

@@ -82,7 +82,7 @@ class Engine:
 
         ``fields`` are fields of Execution. Raise InputError, with nothing written.
         """
-        return self.store.create(self._new(input, execution_id, **fields))
+        return self.store.create(self.new(input, execution_id, **fields))
 
     def run(
         self, input: Mapping[str, Any] | None = None, execution_id: str | None = None, **fields: Any
@@ -91,7 +91,7 @@ class Engine:
         self.store.refuse_open_transaction()
         now = clock.now()
         owner = new_owner()
-        claimed = self._new(
+        claimed = self.new(
             input,
             execution_id,
             status=ExecutionStatus.RUNNING,
@@ -199,9 +199,14 @@ class Engine:
 
     def _walk(self, drive: Drive) -> BaseException | None:
         """Walk from where the execution stands; return the error where it failed."""
+        claims = drive.execution.claims
+        if claims > self.limits.claims:
+            return self._fail(drive, StepError(f"Poisoned: claimed {claims} times in a row without finishing a step."))
         if drive.execution.error is not None:
             self._compensate(drive)
             return None
+        if drive.cursor.at is None:
+            drive.take_delay()
         try:
             ended = ScopeWalk(self, drive, drive.put).walk(
                 self.definition.graph, drive.cursor, drive.state()
@@ -293,6 +298,16 @@ class Engine:
                 return Answer(cause=Cause.CHILD)
         return None
 
+    def deliver(self, wait: Wait) -> Execution | None:
+        """Give what has arrived to an open wait; return its execution, or None while nothing has."""
+        answer = self.arrived(wait)
+        if answer is None:
+            return None
+        try:
+            return self.store.settle(wait.execution_id, wait.id, answer)
+        except NotResumable:
+            return self.store.load(wait.execution_id)  # another hand was quicker
+
     # Children -----------------------------------------------------------------------------------
 
     def child(
@@ -372,9 +387,10 @@ class Engine:
 
     # Helpers ------------------------------------------------------------------------------------
 
-    def _new(
+    def new(
         self, input: Mapping[str, Any] | None, execution_id: str | None, **fields: Any
     ) -> Execution:
+        """Return a new execution, not written yet; see create()."""
         definition = self.definition
         cleaned = definition.input.clean(definition.id, input or {})
         if execution_id is not None and canonical(execution_id) is None:
@@ -412,10 +428,13 @@ class Engine:
         )
 
     def _emit(self, event: Event) -> None:
-        if self.emit is None:
-            return
+        if self.emit is not None:
+            self.robustly(self.emit, event)
+
+    def robustly(self, subscriber: Callable[[Event], object], event: Event) -> None:
+        """Tell ``subscriber``; what it raises is logged."""
         try:
-            self.emit(event)
+            subscriber(event)
         except Exception:
             logger.exception(
                 "A subscriber failed on %s", event.name, extra={"execution_id": event.execution_id}

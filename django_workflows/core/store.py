@@ -45,7 +45,7 @@ class Store(ABC):
     #: Can a step's own writes and its checkpoint be one transaction?
     supports_atomic: ClassVar[bool] = False
     #: May two threads of one process write at once? Where not, ``atomic`` steps take turns.
-    concurrent_writers: ClassVar[bool] = True
+    concurrent_writers: bool = True
 
     def __init__(self, **options: Any) -> None:
         self.options = options

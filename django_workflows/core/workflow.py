@@ -114,6 +114,7 @@ def compile_workflow(workflow: type[Workflow]) -> WorkflowDefinition:
         graph=replace(graph, steps=bound),
         input=_input(workflow),
         source=source_of(workflow),
+        workflow=workflow,
     )
 
 

@@ -79,14 +79,14 @@ class OrmReading(Store):
 
     @answers
     def entries(self, execution_id: str) -> list[Entry]:
-        rows = self._entries.filter(execution=canonical(execution_id)).order_by("id")
+        rows = self._entries.filter(execution_id=canonical(execution_id)).order_by("id")
         return [row.to_core() for row in rows]
 
     # Waits --------------------------------------------------------------------------------------
 
     @answers
     def waits(self, execution_id: str, *, status: WaitStatus | None = None) -> list[Wait]:
-        rows = self._waits.filter(execution=canonical(execution_id), **_given(status=status))
+        rows = self._waits.filter(execution_id=canonical(execution_id), **_given(status=status))
         return [row.to_core() for row in rows.order_by("opened_at", "id")]
 
     @answers
@@ -153,17 +153,33 @@ class OrmReading(Store):
 
     def _rows(self, model: str) -> QuerySet[Any]:
         # By name, and late: a store may be built before the app registry is ready.
-        return apps.get_model("django_workflows", model)._default_manager.using(self.using)
+        return QuerySet(apps.get_model("django_workflows", model), using=self.using)
 
     def _row(self, rows: QuerySet[WorkflowExecution], execution_id: str) -> WorkflowExecution:
         """Return the execution's row among ``rows``. Raise ExecutionNotFound."""
         known = canonical(execution_id)
-        try:
-            if known is not None:
-                return rows.get(id=known)
-        except rows.model.DoesNotExist as error:
-            raise ExecutionNotFound(execution_id) from error
-        raise ExecutionNotFound(execution_id)
+        row = rows.order_by("id").filter(id=known).first() if known else None
+        if row is None:
+            raise ExecutionNotFound(execution_id)
+        return row
+
+    def _known(self, execution: Execution) -> WorkflowExecution | None:
+        """Return the row that stands in the way of a new one, where it can be seen."""
+        row = self._executions.order_by("id").filter(id=execution.id).first()
+        if row is not None or execution.idempotency_key is None:
+            return row
+        key = {"workflow_id": execution.workflow_id, "idempotency_key": execution.idempotency_key}
+        # At most one, and asked without an order, which might be taken for the index to read.
+        return next(iter(self._executions.order_by().filter(**key)), None)
+
+    def _oldest_untaken(self, topic: str) -> WorkflowEvent | None:
+        """Return the event to give to a wait whose key is ``topic``: a name, a colon and a key."""
+        # Either may have colons itself, so each of them may be the one in between.
+        words = topic.split(":")
+        asked = Q(pk__in=[])
+        for place in range(1, len(words)):
+            asked |= Q(name=":".join(words[:place]), key=":".join(words[place:]))
+        return self._events.filter(asked, taken_by=None).order_by("sent_at", "id").first()
 
     def _newest(self, **wanted: Any) -> QuerySet[WorkflowExecution]:
         return self._executions.filter(**_given(**wanted)).order_by("-created_at", "-id")

@@ -6,6 +6,8 @@ yet), and the rest, which is written only then. PostgreSQL takes both as one sta
 they are a transaction.
 """
 
+# ruff: noqa: S608  What is put together are names of tables and columns; values are parameters.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -145,7 +147,7 @@ class Table:
         where: Mapping[str, Any],
         guarded: bool = False,
     ) -> Statement:
-        """Return what writes the fields ``names`` of ``record`` to the rows that match ``where``."""
+        """Return what writes the fields ``names`` of ``record`` to the rows ``where`` finds."""
         written = ", ".join(f"{self.columns[name]} = %s" for name in names)
         values = [self.value(connection, name, getattr(record, name)) for name in names]
         matched, params = self._where(connection, where)

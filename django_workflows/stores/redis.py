@@ -14,8 +14,12 @@ from django_workflows.core.decisions import Decide
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
 from django_workflows.core.store import Due, DueReason, Store
 from django_workflows.core.waits import InboxEvent, Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import ConfigurationError, ExecutionNotFound, StaleExecution
-from django_workflows.exceptions import StoreUnavailable
+from django_workflows.exceptions import (
+    ConfigurationError,
+    ExecutionNotFound,
+    StaleExecution,
+    StoreUnavailable,
+)
 from django_workflows.stores import _redis_scripts as scripts
 from django_workflows.stores._changes import changed_fields
 from django_workflows.stores._redis_rows import cells, record, score, text
@@ -38,7 +42,7 @@ _UNAVAILABLE = (
 
 class RedisStore(Store):
     """
-    Keep executions in the Redis (6.2 or later, no cluster) at ``url``, in keys that start with ``prefix``.
+    Keep executions in the Redis at ``url`` (6.2 or later, no cluster), under keys with ``prefix``.
 
     Nothing is given a time to live. How much survives a crash of Redis is up to its configuration:
     ``appendonly yes`` loses at most a second, ``appendfsync always`` nothing; ``maxmemory-policy``

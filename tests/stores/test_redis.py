@@ -122,7 +122,9 @@ def test_prefixes_do_not_meet(store):
         pytest.param(lambda store, execution: store.claim(execution.id, "w", MINUTE), id="claim"),
         pytest.param(lambda store, execution: store.renew(execution.id, 1, MINUTE), id="renew"),
         pytest.param(lambda store, execution: store.checkpoint(execution, [], 1), id="checkpoint"),
-        pytest.param(lambda store, execution: store.settle(execution.id, None, Answer()), id="settle"),
+        pytest.param(
+            lambda store, execution: store.settle(execution.id, None, Answer()), id="settle"
+        ),
         pytest.param(lambda store, execution: store.waits(execution.id), id="waits"),
         pytest.param(lambda store, execution: store.find_waits(), id="find_waits"),
         pytest.param(lambda store, execution: store.due(execution.created_at), id="due"),

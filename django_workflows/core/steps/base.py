@@ -130,6 +130,12 @@ class Step(ABC):
     has_output: ClassVar[bool] = True
     #: Does the flow stop here, so that the following step is not its next?
     terminal: ClassVar[bool] = False
+    #: Does it always go to one of its targets(), so that ``next`` is never asked?
+    chooses: ClassVar[bool] = False
+    #: Does it stop for what has yet to come: a person, a time, an event, a child?
+    waits: ClassVar[bool] = False
+    #: May the steps nested in it go to "break" and "continue"?
+    breakable: ClassVar[bool] = False
 
     def __init__(self, **options: Unpack[StepOptions]) -> None:
         self.name: str = options.get("name") or ""
@@ -188,6 +194,10 @@ class Step(ABC):
         """Yield the ctx keys that it may set."""
         if self.output_key is not None:
             yield self.output_key
+
+    def workflows(self) -> Iterator[str]:
+        """Yield the ids of the workflows that it runs as children."""
+        yield from ()
 
     def scopes(self) -> Mapping[str, Graph]:
         """Return the graphs nested in it, by the name of the scope."""

@@ -81,6 +81,7 @@ class Router(Step):
     type = "router"
     pure = True
     has_output = False
+    chooses = True
 
     def __init__(
         self, *routes: When, default: str | None = None, **options: Unpack[StepOptions]

@@ -51,6 +51,7 @@ class Loop(Step):
 
     type = "loop"
     nested = True
+    breakable = True
 
     def __init__(
         self,
@@ -209,6 +210,7 @@ class SubWorkflow(Step):
     """
 
     type = "workflow"
+    waits = True
 
     def __init__(
         self,
@@ -242,6 +244,10 @@ class SubWorkflow(Step):
                 f"Child {ended.execution_id} of step {self.name!r} is {ended.status}: {ended.error}"
             ) from ended.exception
         return self.proceed(state, ended.output)
+
+    def workflows(self) -> Iterator[str]:
+        """See Step.workflows()."""
+        yield self.workflow_id
 
     def references(self) -> Iterator[Reference]:
         """See Step.references()."""

@@ -17,6 +17,7 @@ class Halt(Step):
     """Stop with ``reason`` and ``data`` until resumed; the response is the step's output."""
 
     type = "halt"
+    waits = True
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class Approval(Step):
     """
 
     type = "approval"
+    waits = True
 
     def __init__(
         self,
@@ -158,6 +160,7 @@ class Sleep(Step):
 
     type = "sleep"
     has_output = False
+    waits = True
 
     def __init__(self, delay: Any, **options: Unpack[StepOptions]) -> None:
         super().__init__(**options)
@@ -182,6 +185,7 @@ class SleepUntil(Step):
 
     type = "sleep_until"
     has_output = False
+    waits = True
 
     def __init__(self, moment: Any, **options: Unpack[StepOptions]) -> None:
         super().__init__(**options)
@@ -210,6 +214,7 @@ class WaitForEvent(Step):
     """
 
     type = "wait_for_event"
+    waits = True
 
     def __init__(
         self,

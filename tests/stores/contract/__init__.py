@@ -8,6 +8,7 @@ empty store to each test. Where its threads hold something open, override ``leav
 from tests.stores.contract.answers import AnswersContract
 from tests.stores.contract.checkpoints import CheckpointsContract
 from tests.stores.contract.executions import ExecutionsContract
+from tests.stores.contract.finding import FindingContract
 from tests.stores.contract.inbox import InboxContract
 from tests.stores.contract.leases import LeasesContract
 from tests.stores.contract.transactions import TransactionsContract
@@ -18,6 +19,7 @@ __all__ = ["StoreContract"]
 
 class StoreContract(
     ExecutionsContract,
+    FindingContract,
     LeasesContract,
     CheckpointsContract,
     TransitionsContract,

@@ -51,9 +51,7 @@ class AnswersContract(Threads):
         store.settle(execution.id, "review", answer)
 
         (kept,) = store.waits(execution.id)
-        assert kept == replace(
-            wait, status=WaitStatus.SETTLED, settled_at=at(9), answers=(answer,)
-        )
+        assert kept == replace(wait, status=WaitStatus.SETTLED, settled_at=at(9), answers=(answer,))
         assert kept.answer == answer
 
     def test_an_answer_is_an_entry(self, store):
@@ -163,6 +161,21 @@ class AnswersContract(Threads):
         settled = store.settle(execution.id, None, Answer(), permit=lambda stored, wait: None)
 
         assert settled.status == ExecutionStatus.PENDING
+
+    def test_a_permit_may_ask_the_store(self, store):
+        parent = store.create(make_execution())
+        execution = halted(store, {"step": "review"}, parent=parent.id)
+        seen = []
+
+        def permit(stored, wait):
+            seen.append((store.load(stored.parent), store.waits(stored.id), store.find(limit=1)))
+
+        store.settle(execution.id, None, Answer(), permit=permit)
+
+        ((asked, waits, newest),) = seen
+        assert asked == parent
+        assert [wait.status for wait in waits] == ["open"]
+        assert len(newest) == 1
 
     def test_an_approval_takes_as_many_as_it_requires(self, store):
         execution = halted(store, APPROVAL | {"required": 2})

@@ -1,7 +1,7 @@
 """What the supervisor lists, and what events and graphs are kept."""
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -81,7 +81,9 @@ class InboxContract(Threads):
 
     def test_waits_are_due_longest_due_first(self, store):
         one = halted(store, {"step": "c", "wake_at": at(3)}, {"step": "a", "wake_at": at(1)})
-        other = halted(store, {"step": "b", "wake_at": at(2)}, {"step": "later", "wake_at": at(1001)})
+        other = halted(
+            store, {"step": "b", "wake_at": at(2)}, {"step": "later", "wake_at": at(1001)}
+        )
         waits = {wait.step: wait for wait in store.waits(one.id) + store.waits(other.id)}
 
         due = listed(store, DueReason.WAIT)

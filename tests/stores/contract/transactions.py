@@ -1,6 +1,7 @@
 """What a store with ``supports_atomic`` promises, and what one without it does in its place."""
 
 import threading
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,14 @@ def claimed(store):
     return store.claim(execution.id, "worker", MINUTE)
 
 
+@contextmanager
+def failing(store):
+    """Open an atomic block that a step fails in."""
+    with suppress(StepFailed), store.atomic():
+        yield
+        raise StepFailed
+
+
 class TransactionsContract(Threads):
     @pytest.fixture
     def shared(self, store):
@@ -51,9 +60,8 @@ class TransactionsContract(Threads):
         execution = claimed(shared)
         after = replace(execution, ctx={"done": True})
 
-        with pytest.raises(StepFailed), shared.atomic():
+        with failing(shared):
             shared.checkpoint(after, [make_entry(after)], after.fence, [make_wait(after)])
-            raise StepFailed
 
         assert shared.load(execution.id) == execution
         assert shared.entries(execution.id) == []
@@ -64,13 +72,12 @@ class TransactionsContract(Threads):
         asleep = halted(shared, {"key": "paid:7"})
         key = {"idempotency_key": "new"}
 
-        with pytest.raises(StepFailed), shared.atomic():
+        with failing(shared):
             shared.create(make_execution(**key))
             shared.record(make_entry(old))
             shared.settle(asleep.id, None, Answer())
             shared.remember_graph("orders", "1", {})
             shared.delete(old.id)
-            raise StepFailed
 
         assert shared.load(old.id) == old
         assert shared.load(asleep.id) == asleep
@@ -96,9 +103,13 @@ class TransactionsContract(Threads):
         second = shared.claim(execution.id, "second", MINUTE)
         other = make_execution()
 
-        with pytest.raises(StaleExecution), shared.atomic():
-            shared.create(other)
-            shared.checkpoint(first, [make_entry(first)], first.fence)
+        def late_step():
+            with shared.atomic():
+                shared.create(other)
+                shared.checkpoint(first, [make_entry(first)], first.fence)
+
+        with pytest.raises(StaleExecution):
+            late_step()
 
         assert shared.execution_ids() == [execution.id]
         assert shared.load(execution.id) == second
@@ -119,9 +130,8 @@ class TransactionsContract(Threads):
 
         with shared.atomic():
             shared.create(outer)
-            with pytest.raises(StepFailed), shared.atomic():
+            with failing(shared):
                 shared.create(inner)
-                raise StepFailed
 
         assert shared.execution_ids() == [outer.id]
 
@@ -136,10 +146,9 @@ class TransactionsContract(Threads):
 
         thread = threading.Thread(target=look)
         thread.start()
-        with pytest.raises(StepFailed), shared.atomic():
+        with failing(shared):
             shared.checkpoint(replace(execution, ctx={"n": 1}), [], execution.fence)
             reached.set()
-            raise StepFailed
         reached.set()
         thread.join()
 
@@ -192,9 +201,8 @@ class TransactionsContract(Threads):
     def test_a_callback_of_a_block_that_is_undone_is_not_called(self, shared):
         called = []
 
-        with pytest.raises(StepFailed), shared.atomic():
+        with failing(shared):
             shared.on_commit(lambda: called.append(1))
-            raise StepFailed
 
         assert called == []
 
@@ -202,9 +210,8 @@ class TransactionsContract(Threads):
         called = []
 
         with shared.atomic():
-            with pytest.raises(StepFailed), shared.atomic():
+            with failing(shared):
                 shared.on_commit(lambda: called.append("inner"))
-                raise StepFailed
             shared.on_commit(lambda: called.append("outer"))
 
         assert called == ["outer"]

@@ -1,0 +1,323 @@
+"""
+The public functions: the one place that wires registry, store, engine, adapter and signals together.
+
+Each has an async twin, ``a`` before its name, for code that runs on an event loop.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django_workflows import wiring
+from django_workflows.conf import settings
+from django_workflows.core import clock, codec, control
+from django_workflows.core.decisions import open_waits
+from django_workflows.core.definition import WorkflowDefinition
+from django_workflows.core.document import load_document
+from django_workflows.core.execution import (
+    EntryAction,
+    Event,
+    Execution,
+    ExecutionResult,
+    ExecutionStatus,
+)
+from django_workflows.core.explaining import explained
+from django_workflows.core.waits import Answer, InboxEvent, WaitKind
+from django_workflows.core.workflow import Workflow, install, registry
+from django_workflows.exceptions import PayloadError
+from django_workflows.permissions import label, permit
+from django_workflows.runners.async_ import wait_for
+
+AnyWorkflow = type[Workflow] | WorkflowDefinition | str
+
+
+def load_workflow(source: str | os.PathLike[str], *, add: bool = True) -> WorkflowDefinition:
+    """
+    Read a YAML document, a path or its text, validate it and register it.
+
+    The services it may call are those of ``WORKFLOWS["SERVICES"]``. Raise DefinitionError with
+    every problem of the document, each with its file, step and key.
+    """
+    text = source if isinstance(source, str) else Path(source)
+    definition = load_document(text, services=settings.SERVICES)
+    return registry.add(definition.id, definition, same=_same_document) if add else definition
+
+
+def _same_document(old: WorkflowDefinition, new: WorkflowDefinition) -> bool:
+    return bool(new.source) and old.source == new.source
+
+
+def start(
+    workflow: AnyWorkflow,
+    input: Mapping[str, Any] | None = None,
+    *,
+    execution_id: str | None = None,
+    idempotency_key: str | None = None,
+    subject: Any = None,
+    by: Any = None,
+    queue: str | None = None,
+    priority: int | None = None,
+    delay: float | timedelta | None = None,
+) -> Execution:
+    """
+    Write a pending execution, and ring for it when the transaction commits.
+
+    The same ``execution_id`` (a UUID) or ``idempotency_key`` again returns the first execution.
+    ``subject`` is the model instance it is about, ``by`` the user who starts it. With ``delay``,
+    in seconds or as a timedelta, it waits that long first.
+
+    Raise UnknownWorkflow, and InputError with the error of every field; nothing is written then.
+    """
+    definition = wiring.definition_of(workflow)
+    engine = wiring.engine(definition)
+    fields = _fields(idempotency_key, subject, by, queue, priority)
+    execution = engine.new(input, execution_id, **fields)
+    with engine.store.atomic():
+        stored = engine.store.create(execution)
+        is_new = stored.id == execution.id and stored.created_at == execution.created_at
+        if delay is not None and is_new:
+            stored = engine.store.transition(stored.id, control.postpone(delay))
+    wiring.dispatch(stored)
+    return stored
+
+
+def run(
+    workflow: AnyWorkflow,
+    input: Mapping[str, Any] | None = None,
+    *,
+    execution_id: str | None = None,
+    idempotency_key: str | None = None,
+    subject: Any = None,
+    by: Any = None,
+    queue: str | None = None,
+    priority: int | None = None,
+) -> ExecutionResult:
+    """
+    Drive a new execution here until it completes, halts or fails; see start().
+
+    A failed step does not raise; ``result.raise_for_status()`` does. Raise ConfigurationError
+    inside an open transaction, where no checkpoint would last.
+    """
+    engine = wiring.engine(wiring.definition_of(workflow), here=True)
+    return engine.run(
+        input, execution_id, **_fields(idempotency_key, subject, by, queue, priority)
+    )
+
+
+def _fields(
+    idempotency_key: str | None, subject: Any, by: Any, queue: str | None, priority: int | None
+) -> dict[str, Any]:
+    return {
+        "idempotency_key": idempotency_key,
+        "subject": subject_label(subject),
+        "started_by": label(by),
+        "queue": queue,
+        "priority": priority or 0,
+    }
+
+
+def subject_label(subject: Any) -> str | None:
+    """Return how an execution names the model instance it is about: ``app.model:pk``."""
+    if subject is None or isinstance(subject, str):
+        return subject
+    if subject.pk is None:
+        raise PayloadError("subject", f"{subject!r} is not saved yet; save it first")
+    return f"{subject._meta.label_lower}:{subject.pk}"  # noqa: SLF001  Django's public name for it
+
+
+def get(execution_id: str) -> Execution:
+    """Return an execution as it stands. Raise ExecutionNotFound."""
+    return wiring.store().load(str(execution_id))
+
+
+def resume(
+    execution_id: str,
+    *,
+    response: Any = None,
+    approved: bool | None = None,
+    step: str | None = None,
+    by: Any = None,
+    wait: bool = False,
+) -> Execution | ExecutionResult:
+    """
+    Answer an open wait: recorded first, then dispatched on commit. Return the execution.
+
+    With ``wait`` it is driven here, and the ExecutionResult is returned. ``step`` names the wait,
+    by path or id, where several are open. ``by`` is the user who answers, and is checked against
+    the step's approvers under the lock.
+
+    Raise ExecutionNotFound, NotResumable (it lists the open steps), AlreadyResumed with who and
+    when, NotAllowed, PayloadError.
+    """
+    engine = _engine_for(str(execution_id))
+    answer = Answer(response=_storable("response", response), approved=approved, by=label(by))
+    target, named = engine.find_wait(str(execution_id), step)
+    settled = engine.store.settle(target, named, answer, permit=permit(by))
+    if not wait:
+        wiring.dispatch(settled)
+        return settled if target == execution_id else get(execution_id)
+    engine.store.refuse_open_transaction()
+    if settled.status == ExecutionStatus.PENDING:
+        wiring.engine(registry[settled.workflow_id], here=True).drive(settled.id)
+    return engine.result(str(execution_id))
+
+
+def cancel(execution_id: str, reason: str = "", by: Any = None) -> Execution:
+    """
+    End an execution that is under way, and its children; return it.
+
+    A step that runs at this moment is not interrupted, but its checkpoint is refused. Raise
+    ExecutionNotFound, or InvalidTransition where it has ended.
+    """
+    cancelled = wiring.store().transition(str(execution_id), control.cancel(reason, label(by)))
+    _tell("workflow.cancelled", cancelled, reason=reason)
+    for child in wiring.store().find(parent=cancelled.id):
+        if not child.status.is_final:
+            cancel(child.id, reason or f"parent {cancelled.id} was cancelled", by)
+    return cancelled
+
+
+def retry(
+    execution_id: str,
+    from_step: str | None = None,
+    input: Mapping[str, Any] | None = None,
+    by: Any = None,
+) -> Execution:
+    """
+    Drive a failed or cancelled execution again, from the step that failed or from ``from_step``.
+
+    ``input`` replaces its input. Raise ExecutionNotFound, InvalidTransition (also where its steps
+    were compensated and no ``from_step`` says where to begin), InputError.
+    """
+    store = wiring.store()
+    execution = store.load(str(execution_id))
+    definition = registry[execution.workflow_id]
+    cleaned = None if input is None else definition.input.clean(definition.id, input)
+    undone = any(
+        entry.action == EntryAction.COMPENSATED for entry in store.entries(execution.id)
+    )
+    decide = control.retry(
+        definition, from_step=from_step, input=cleaned, by=label(by), undone=undone
+    )
+    again = store.transition(execution.id, decide)
+    wiring.dispatch(again)
+    return again
+
+
+def skip(execution_id: str, output: Any = None, reason: str = "", by: Any = None) -> Execution:
+    """
+    Take the step at which an execution failed or halts as done with ``output``, and go on after it.
+
+    Raise ExecutionNotFound, InvalidTransition, PayloadError.
+    """
+    store = wiring.store()
+    definition = registry[store.load(str(execution_id)).workflow_id]
+    decide = control.skip(
+        definition, output=_storable("output", output), reason=reason, by=label(by)
+    )
+    skipped = store.transition(str(execution_id), decide)
+    wiring.dispatch(skipped)
+    return skipped
+
+
+def fork(execution_id: str, from_step: str, by: Any = None) -> Execution:
+    """
+    Start a new execution at ``from_step``, with input and ctx as they were there; return it.
+
+    Raise ExecutionNotFound, or InvalidTransition where the execution never came to that step.
+    """
+    store = wiring.store()
+    execution = store.load(str(execution_id))
+    definition = registry[execution.workflow_id]
+    history = store.entries(execution.id)
+    new, entry = control.forked(definition, execution, history, from_step, label(by))
+    created = store.create(new, [entry])
+    wiring.dispatch(created)
+    return created
+
+
+def send_event(name: str, key: Any = "", data: Any = None, by: Any = None) -> InboxEvent:
+    """
+    Send an event to the oldest WaitForEvent that asks for ``name`` and ``key``.
+
+    One that comes before its wait is kept until then. It is delivered when the transaction
+    commits. Raise PayloadError where ``data`` cannot be kept.
+    """
+    if not name or ":" in name:
+        raise PayloadError("name", f"event {name!r} must be a name without a colon")
+    store = wiring.store()
+    event = InboxEvent(
+        name=name, key=str(key), data=_storable("data", data), by=label(by), sent_at=clock.now()
+    )
+    store.add_event(event)
+    store.on_commit(lambda: deliver(event.topic))
+    return event
+
+
+def deliver(topic: str) -> list[Execution]:
+    """Give the events of a topic to the executions that wait for them; return those."""
+    store = wiring.store()
+    woken = []
+    for wait in store.find_waits(kind=WaitKind.EVENT, key=topic):
+        execution = wiring.engine(registry[store.load(wait.execution_id).workflow_id]).deliver(wait)
+        if execution is None:
+            break
+        wiring.dispatch(execution)
+        woken.append(execution)
+    return woken
+
+
+def wait(execution_id: str, timeout: float | None = None) -> ExecutionResult:
+    """
+    Return the result once an execution has ended or halted.
+
+    Raise ExecutionNotFound, or TimeoutError after ``timeout`` seconds.
+    """
+    return wait_for(_engine_for(str(execution_id)).result, str(execution_id), timeout)
+
+
+def explain(execution_id: str) -> str:
+    """Say in one sentence why an execution is where it is. Raise ExecutionNotFound."""
+    store = wiring.store()
+    execution = store.load(str(execution_id))
+    waits = open_waits(store.waits(execution.id))
+    return explained(execution, waits, known=execution.workflow_id in registry)
+
+
+def _engine_for(execution_id: str) -> Any:
+    return wiring.engine(registry[wiring.store().load(execution_id).workflow_id])
+
+
+def _storable(name: str, value: Any) -> Any:
+    """Return ``value`` as it will read after storage. Raise PayloadError naming ``name``."""
+    try:
+        text = codec.dumps(value)
+    except PayloadError as error:
+        raise PayloadError(f"{name}.{error.path}" if error.path else name, error.reason) from error
+    limit = settings.MAX_PAYLOAD_BYTES
+    if len(text) > limit:
+        raise PayloadError(
+            name, f"{len(text):,} bytes are more than MAX_PAYLOAD_BYTES ({limit:,}) allows"
+        )
+    return codec.loads(text)
+
+
+def _tell(name: str, execution: Execution, **data: Any) -> None:
+    event = Event(
+        name=name, execution_id=execution.id, workflow_id=execution.workflow_id, data=data
+    )
+    wiring.store().on_commit(lambda: wiring.emit(event))
+
+
+class _Hooks:
+    """What Workflow.start() and .run() call."""
+
+    start = staticmethod(start)
+    run = staticmethod(run)
+
+
+install(_Hooks())

@@ -1,0 +1,275 @@
+"""The verbs by which people step in: cancel, retry, skip, fork. Pure rules, applied under the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django_workflows.core import clock
+from django_workflows.core.accepting import advance
+from django_workflows.core.decisions import Change, Decide
+from django_workflows.core.definition import WorkflowDefinition
+from django_workflows.core.execution import (
+    FINAL_STATUSES,
+    Entry,
+    EntryAction,
+    Execution,
+    ExecutionStatus,
+)
+from django_workflows.core.frames import (
+    BranchStatus,
+    Cursor,
+    Frame,
+    LoopFrame,
+    ParallelFrame,
+)
+from django_workflows.core.ids import new_id
+from django_workflows.core.steps import Assign
+from django_workflows.core.waits import Wait, WaitKind, WaitStatus
+from django_workflows.exceptions import InvalidTransition, PayloadError
+
+
+def postpone(delay: float | timedelta) -> Decide:
+    """Return the decision that lets a new execution begin only after ``delay``."""
+    pause = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
+
+    def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
+        until = clock.now() + pause
+        data = {"until": until}
+        step = execution.current_step or ""
+        wait = Wait(
+            execution_id=execution.id, step=step, kind=WaitKind.TIMER, data=data, wake_at=until
+        )
+        halted = replace(
+            execution, status=ExecutionStatus.HALTED, recover_to=step, halt_data=data
+        )
+        return Change(execution=halted, waits=[wait])
+
+    return decide
+
+
+def cancel(reason: str, by: str | None) -> Decide:
+    """Return the decision that ends an execution; a driver's next checkpoint is refused."""
+
+    def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
+        if execution.status in FINAL_STATUSES:
+            raise InvalidTransition(execution.id, execution.status, "cancel", "still under way")
+        cancelled = _ended(
+            execution, status=ExecutionStatus.CANCELLED, error=f"Cancelled: {reason or 'no reason given'}"
+        )
+        entry = _entry(execution, EntryAction.CANCELLED, by, output={"reason": reason})
+        return Change(execution=cancelled, entries=[entry], waits=_withdrawn(waits))
+
+    return decide
+
+
+def retry(
+    definition: WorkflowDefinition,
+    *,
+    from_step: str | None,
+    input: Mapping[str, Any] | None,
+    by: str | None,
+    undone: bool,
+) -> Decide:
+    """
+    Return the decision that makes a failed execution pending again.
+
+    It goes on at the step that failed, or at ``from_step`` of the workflow's own steps. With
+    ``undone``, its completed steps were compensated, so that going on where it failed would build
+    on what is no more: then ``from_step`` must be named.
+    """
+
+    def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
+        if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
+            raise InvalidTransition(execution.id, execution.status, "retry", "failed or cancelled")
+        if undone and from_step is None:
+            raise InvalidTransition(
+                execution.id, "undone by its compensations", "retry", "told where to go on (from_step=)"
+            )
+        _known(definition, execution, from_step)
+        cursor = reopened(execution.frames) if from_step is None else Cursor(at=from_step)
+        again = replace(
+            execution,
+            status=ExecutionStatus.PENDING,
+            frames=cursor,
+            current_step=cursor.at,
+            attempt=1,
+            claims=0,
+            error=None,
+            result=None,
+            finished_at=None,
+            input=execution.input if input is None else input,
+            deadline_at=_deadline(definition),
+            updated_at=clock.now(),
+        )
+        entry = _entry(execution, EntryAction.RETRIED, by, step=cursor.at, output={"from_step": cursor.at})
+        return Change(execution=again, entries=[entry], waits=_withdrawn(waits))
+
+    return decide
+
+
+def skip(
+    definition: WorkflowDefinition, *, output: Any, reason: str, by: str | None
+) -> Decide:
+    """Return the decision that takes the current step as done with ``output``, and goes on after it."""
+
+    def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
+        if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.HALTED}:
+            raise InvalidTransition(execution.id, execution.status, "skip", "failed or halted")
+        name = execution.frames.at
+        _known(definition, execution, name)
+        step = definition.graph.steps[name or ""]
+        ctx = {key: value for key, value in execution.ctx.items() if key != "_last_error"}
+        cursor = execution.frames
+        if step.output_key is not None:
+            ctx[step.output_key] = output
+            cursor = replace(cursor, last=step.output_key, output=None)
+        cursor = advance(definition.graph, cursor, definition.graph.follow[step.name])
+        skipped = replace(
+            execution,
+            status=ExecutionStatus.PENDING,
+            ctx=ctx,
+            frames=cursor,
+            current_step=cursor.at,
+            attempt=1,
+            claims=0,
+            error=None,
+            recover_to=None,
+            halt_data=None,
+            finished_at=None,
+            updated_at=clock.now(),
+        )
+        entry = _entry(
+            execution, EntryAction.SKIPPED, by, step=name, output={"output": output, "reason": reason}
+        )
+        return Change(execution=skipped, entries=[entry], waits=_withdrawn(waits))
+
+    return decide
+
+
+def forked(
+    definition: WorkflowDefinition,
+    execution: Execution,
+    history: Sequence[Entry],
+    from_step: str,
+    by: str | None,
+) -> tuple[Execution, Entry]:
+    """
+    Return a new pending execution that begins at ``from_step``, with ctx as it was there.
+
+    ctx is rebuilt from what the entries say the steps before had set. Raise InvalidTransition
+    where the execution never came to that step.
+    """
+    _known(definition, execution, from_step)
+    ctx = context_at(definition, execution, history, from_step)
+    now = clock.now()
+    fork = Execution(
+        id=new_id(),
+        workflow_id=definition.id,
+        workflow_version=definition.version,
+        input=execution.input,
+        ctx=ctx,
+        frames=Cursor(at=from_step),
+        current_step=from_step,
+        created_at=now,
+        updated_at=now,
+        deadline_at=_deadline(definition),
+        subject=execution.subject,
+        started_by=by or execution.started_by,
+        queue=execution.queue,
+        priority=execution.priority,
+    )
+    entry = _entry(fork, EntryAction.FORKED, by, step=from_step, output={"from": execution.id})
+    return fork, entry
+
+
+def context_at(
+    definition: WorkflowDefinition,
+    execution: Execution,
+    history: Sequence[Entry],
+    name: str,
+) -> dict[str, Any]:
+    """Return ctx as it was when the step ``name`` was first entered; see forked()."""
+    ctx: dict[str, Any] = {}
+    for entry in history:
+        if entry.step_id.partition("#")[0].partition("/")[0].partition("[")[0] == name:
+            return ctx
+        if entry.action not in {EntryAction.COMPLETED, EntryAction.SKIPPED}:
+            continue
+        step = definition.step_at(entry.step_id)
+        output = entry.output
+        if entry.action == EntryAction.SKIPPED and isinstance(output, Mapping):
+            output = output.get("output")
+        if isinstance(step, Assign) and isinstance(output, Mapping):
+            ctx.update(output)
+        elif step is not None and step.output_key is not None:
+            ctx[step.output_key] = output
+    if execution.frames.at == name:
+        return ctx
+    raise InvalidTransition(execution.id, execution.status, f"fork from {name!r}", "past that step")
+
+
+def reopened(cursor: Cursor) -> Cursor:
+    """Return ``cursor`` with a first attempt ahead, and its failed branches to be run again."""
+    return replace(cursor, attempt=1, frame=_reopened_frame(cursor.frame))
+
+
+def _reopened_frame(frame: Frame | None) -> Frame | None:
+    if isinstance(frame, LoopFrame):
+        return replace(frame, body=reopened(frame.body))
+    if isinstance(frame, ParallelFrame):
+        branches = {
+            name: replace(
+                branch,
+                status=BranchStatus.RUNNING if branch.status != BranchStatus.DONE else branch.status,
+                error=None,
+                body=branch.body if branch.status == BranchStatus.DONE else reopened(branch.body),
+            )
+            for name, branch in frame.branches.items()
+        }
+        return ParallelFrame(branches=branches)
+    return None  # a wait that was open is withdrawn, so the step asks anew
+
+
+def _ended(execution: Execution, **changes: Any) -> Execution:
+    now = clock.now()
+    return replace(
+        execution,
+        finished_at=now,
+        updated_at=now,
+        lease_owner=None,
+        lease_expires_at=None,
+        recover_to=None,
+        halt_data=None,
+        fence=execution.fence + 1,
+        **changes,
+    )
+
+
+def _withdrawn(waits: Sequence[Wait]) -> list[Wait]:
+    pending = {WaitStatus.OPEN, WaitStatus.SETTLED}
+    return [replace(wait, status=WaitStatus.WITHDRAWN) for wait in waits if wait.status in pending]
+
+
+def _deadline(definition: WorkflowDefinition) -> datetime | None:
+    return None if definition.timeout is None else clock.now() + definition.timeout
+
+
+def _known(definition: WorkflowDefinition, execution: Execution, name: str | None) -> None:
+    if name is not None and name not in definition.graph.steps:
+        known = ", ".join(definition.graph.steps)
+        raise PayloadError("from_step", f"{definition.id!r} has no step {name!r}; it has {known}")
+
+
+def _entry(
+    execution: Execution, action: EntryAction, by: str | None, *, step: str | None = None, output: Any
+) -> Entry:
+    return Entry(
+        execution_id=execution.id,
+        step_id=step or execution.current_step or "",
+        action=action,
+        output=output,
+        by=by,
+    )

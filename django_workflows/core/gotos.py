@@ -1,0 +1,111 @@
+"""
+Where the author's code may send the flow.
+
+``goto("refuse")`` is seen only when it runs. So the code is read: a text in it that is the name
+of a step is a place it may go to. That says too much rather than too little, and a step that is
+reached by ``goto()`` alone is never taken for one that nothing reaches.
+"""
+
+from __future__ import annotations
+
+import dis
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from enum import Enum
+from functools import partial
+from types import CodeType, FunctionType
+from typing import Any
+
+from django_workflows.core.steps.base import Step
+from django_workflows.core.steps.call import Call
+
+
+def possible_targets(step: Step, names: Collection[str]) -> list[str]:
+    """Return those of ``names``, in their order, that the step's code has among its texts."""
+    texts = {text for function, owner in _functions(step) for text in _texts(function, owner)}
+    return [name for name in names if name in texts]
+
+
+def named_targets(step: Step) -> list[str]:
+    """Return what stands in the ``goto()`` calls of the step's code."""
+    found = (
+        target
+        for function, _ in _functions(step)
+        for code in _codes(function.__code__)
+        for target in _gotos(code)
+    )
+    return list(dict.fromkeys(found))
+
+
+def _functions(step: Step) -> Iterator[tuple[FunctionType, type | None]]:
+    """Yield the step's function and those of the same module that it calls, with their class."""
+    work: Any = step.work if isinstance(step, Call) else None
+    owner: type | None = None
+    while isinstance(work, partial):
+        owner = type(work.args[0]) if work.args else owner
+        work = work.func
+    if not inspect.isroutine(work):
+        work = getattr(type(work), "__call__", None)
+    todo, seen = [inspect.unwrap(getattr(work, "__func__", work))], set()
+    while todo:
+        function = todo.pop()
+        if isinstance(function, FunctionType) and function not in seen:
+            seen.add(function)
+            yield function, owner
+            called = (value for value in _named(function, owner) if inspect.isfunction(value))
+            todo.extend(found for found in called if found.__module__ == function.__module__)
+
+
+def _texts(function: FunctionType, owner: type | None) -> Iterator[str]:
+    for code in _codes(function.__code__):
+        yield from _flat(code.co_consts)
+    yield from _flat([*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()])
+    yield from _flat(list(_named(function, owner)))
+
+
+def _flat(value: Any) -> Iterator[str]:
+    """Yield the texts in ``value``, be it a constant of the code or a table beside it."""
+    if isinstance(value, str):
+        yield str(value)
+    elif isinstance(value, Mapping):
+        yield from _flat([*value.values()])
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from _flat(item)
+    elif isinstance(value, type) and issubclass(value, Enum):
+        yield from _flat([member.value for member in value])
+
+
+def _named(function: FunctionType, owner: type | None) -> Iterator[Any]:
+    """Yield what the names in the code stand for: globals, attributes of the class, closures."""
+    for code in _codes(function.__code__):
+        for name in code.co_names:
+            yield function.__globals__.get(name)
+            yield inspect.getattr_static(owner, name, None)
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue  # not filled yet
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant)
+
+
+def _gotos(code: CodeType) -> Iterator[str]:
+    """Yield the texts that are loaded between the name ``goto`` and its call."""
+    inside = done = False
+    for instruction in dis.get_instructions(code):
+        if instruction.argval == "goto" and not instruction.opname.endswith("CONST"):
+            inside, done = True, False
+        elif inside and instruction.opname.startswith("CALL"):
+            inside = False
+        elif inside and not done and instruction.opname not in _NOTHING:
+            # Behind the first text come the output and its keys, unless it is one of two:
+            # goto("a" if ready else "b").
+            if isinstance(instruction.argval, str) and instruction.opname.startswith("LOAD_CONST"):
+                yield instruction.argval

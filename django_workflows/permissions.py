@@ -1,0 +1,75 @@
+"""Who may do what, answered in one place; for a decision it is asked again under the row's lock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from django_workflows.core.decisions import Permit
+from django_workflows.core.execution import Execution
+from django_workflows.core.waits import Wait, WaitKind
+from django_workflows.exceptions import NotAllowed
+
+
+def label(by: Any) -> str | None:
+    """Return how the history names ``by``: a user's username, or the text itself."""
+    if by is None or isinstance(by, str):
+        return by
+    username: str = by.get_username()
+    return username
+
+
+def permit(by: Any) -> Permit:
+    """Return the question, asked under the lock, whether ``by`` may answer a wait."""
+
+    def ask(execution: Execution, wait: Wait) -> None:
+        refuse_answer(by, execution, wait)
+
+    return ask
+
+
+def refuse_answer(by: Any, execution: Execution, wait: Wait) -> None:
+    """
+    Raise NotAllowed where ``by``, a user, a username or None, may not answer ``wait``.
+
+    Approvers are ``user:NAME``, ``group:NAME`` or ``perm:APP.CODENAME``. Who started the
+    execution may not approve it, unless the step says so.
+    """
+    if wait.kind != WaitKind.APPROVAL:
+        return
+    name = label(by)
+    if wait.exclude_requester and name is not None and name == execution.started_by:
+        raise NotAllowed(
+            f"{name} started execution {execution.id} and so may not decide {wait.step!r}; another"
+            " person must, or the step says exclude_requester=False."
+        )
+    if not wait.approvers:
+        return
+    asked = ", ".join(wait.approvers)
+    if name is None:
+        raise NotAllowed(f"Step {wait.step!r} asks {asked}: say who decides with by=.")
+    if not any(_is(by, name, approver) for approver in wait.approvers):
+        raise NotAllowed(f"{name} may not decide {wait.step!r}, which asks {asked}.")
+
+
+def _is(by: Any, name: str, approver: str) -> bool:
+    kind, _, wanted = approver.partition(":")
+    if kind == "user" and isinstance(by, str):
+        return name == wanted
+    user = _user(by)
+    if user is None or not user.is_active:
+        return False
+    if kind == "user":
+        return name == wanted
+    if kind == "group":
+        return bool(user.groups.filter(name=wanted).exists())
+    return bool(user.has_perm(wanted))
+
+
+def _user(by: Any) -> Any:
+    """Return the user, read anew: what was cached on it may be older than the question."""
+    users = get_user_model()._default_manager  # noqa: SLF001  Django's public name for it
+    if isinstance(by, str):
+        return users.filter(**{get_user_model().USERNAME_FIELD: by}).first()
+    return users.filter(pk=by.pk).first()

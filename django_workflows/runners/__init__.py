@@ -1,0 +1,1 @@
+"""Who drives executions: here and now (sync, stream), or later (async_, and the adapters)."""

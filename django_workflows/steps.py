@@ -1,0 +1,41 @@
+"""Every step kind that a workflow may be made of."""
+
+from django_workflows.core.steps import (
+    Approval,
+    Assign,
+    Call,
+    End,
+    Halt,
+    Loop,
+    Parallel,
+    Router,
+    Run,
+    Sleep,
+    SleepUntil,
+    Start,
+    Step,
+    SubWorkflow,
+    Transform,
+    WaitForEvent,
+    When,
+)
+
+__all__ = [
+    "Approval",
+    "Assign",
+    "Call",
+    "End",
+    "Halt",
+    "Loop",
+    "Parallel",
+    "Router",
+    "Run",
+    "Sleep",
+    "SleepUntil",
+    "Start",
+    "Step",
+    "SubWorkflow",
+    "Transform",
+    "WaitForEvent",
+    "When",
+]

@@ -1,0 +1,73 @@
+"""Replace what steps do, for one test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from django_workflows.core.definition import Graph, WorkflowDefinition
+from django_workflows.core.execution import State
+from django_workflows.core.steps import Call, Step
+from django_workflows.core.workflow import Workflow, registry
+from django_workflows.exceptions import ConfigurationError
+
+
+@contextmanager
+def fake_steps(workflow: type[Workflow] | str, **fakes: Any) -> Iterator[dict[str, list[State]]]:
+    """
+    Let each named step return a value, or call a function of the state, instead of doing its work.
+
+    An exception is raised. Yields the states with which each was called. Steps nested in others
+    are named by their path with ``__`` for the slash.
+    """
+    workflow_id = workflow if isinstance(workflow, str) else workflow.id
+    real = registry[workflow_id]
+    calls: dict[str, list[State]] = {name: [] for name in fakes}
+    wanted = {name.replace("__", "/"): name for name in fakes}
+    graph = _faked(real.graph, "", wanted, fakes, calls)
+    unknown = [name for path, name in wanted.items() if real.step_at(path) is None]
+    if unknown:
+        raise ConfigurationError(f"{workflow_id!r} has no step {', '.join(unknown)} to fake.")
+    _install(workflow, replace(real, graph=graph))
+    try:
+        yield calls
+    finally:
+        _install(workflow, real)
+
+
+def _install(workflow: type[Workflow] | str, definition: WorkflowDefinition) -> None:
+    registry.remove(definition.id)
+    registry.add(definition.id, definition)
+    owner = definition.workflow if isinstance(workflow, str) else workflow
+    if owner is not None:
+        owner.definition = definition  # type: ignore[attr-defined]
+
+
+def _faked(
+    graph: Graph,
+    prefix: str,
+    wanted: dict[str, str],
+    fakes: dict[str, Any],
+    calls: dict[str, list[State]],
+) -> Graph:
+    steps = {}
+    for name, step in graph.steps.items():
+        path = f"{prefix}{name}"
+        fake = wanted.get(path)
+        steps[name] = _fake(step, fakes[fake], calls[fake]) if fake is not None else step
+    return replace(graph, steps=steps)
+
+
+def _fake(step: Step, fake: Any, calls: list[State]) -> Step:
+    def work(state: State) -> Any:
+        calls.append(state)
+        if isinstance(fake, BaseException):
+            raise fake
+        return fake(state) if callable(fake) else fake
+
+    stand_in = Call(work, name=step.name, next=step.next, on_error=step.on_error, output=step.output)
+    stand_in = stand_in.compiled(step.name)
+    stand_in.retry, stand_in.compensate, stand_in.atomic = step.retry, step.compensate, step.atomic
+    return stand_in

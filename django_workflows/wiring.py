@@ -1,0 +1,147 @@
+"""What the settings name, built: the store, the adapter, and engines that use both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from threading import RLock
+from typing import Any
+
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from django_workflows import signals
+from django_workflows.conf import settings
+from django_workflows.core.definition import WorkflowDefinition
+from django_workflows.core.driving import Limits
+from django_workflows.core.engine import Engine
+from django_workflows.core.execution import Event, Execution, ExecutionResult, ExecutionStatus
+from django_workflows.core.store import Store
+from django_workflows.core.workflow import Workflow, registry
+from django_workflows.exceptions import ConfigurationError
+from django_workflows.runners.base import Adapter
+from django_workflows.runners.threads import DjangoThreads
+
+_built: dict[str, Any] = {}
+_lock = RLock()
+
+
+def store() -> Store:
+    """Return the store of this process. Raise ConfigurationError."""
+    return _once("STORE", Store)  # type: ignore[no-any-return]
+
+
+def adapter() -> Adapter:
+    """Return the adapter of this process. Raise ConfigurationError."""
+    return _once("ADAPTER", Adapter, drive)  # type: ignore[no-any-return]
+
+
+def engine(definition: WorkflowDefinition, *, here: bool = False) -> Engine:
+    """
+    Return an engine as the settings describe it.
+
+    ``here`` drives what becomes pending by its doing in this process, instead of dispatching it.
+    """
+    remember(definition)
+    return Engine(
+        definition,
+        store(),
+        emit=signals.send,
+        limits=limits(),
+        threads=DjangoThreads(settings.PARALLEL_THREADS),
+        lookup=registry.__getitem__,
+        awaken=None if here else dispatch,
+    )
+
+
+def emit(event: Event) -> None:
+    """Send the signal of something that happened outside an engine."""
+    signals.send(event)
+
+
+def limits() -> Limits:
+    """Return the limits that the settings name."""
+    return Limits(
+        lease=timedelta(seconds=settings.LEASE),
+        payload_bytes=settings.MAX_PAYLOAD_BYTES,
+        visits=settings.MAX_VISITS,
+        depth=settings.MAX_DEPTH,
+        claims=settings.MAX_CLAIMS,
+    )
+
+
+def dispatch(execution: Execution) -> None:
+    """Ring for a pending execution, once what this thread has written is committed."""
+    if execution.status == ExecutionStatus.PENDING:
+        store().on_commit(lambda: adapter().dispatch(execution))
+
+
+def drive(execution_id: str) -> ExecutionResult | None:
+    """
+    Claim an execution and drive it here; what a worker calls.
+
+    Return None where it is not to be driven. Raise ExecutionNotFound, UnknownWorkflow.
+    """
+    execution = store().load(execution_id)
+    return engine(registry[execution.workflow_id]).drive(execution_id)
+
+
+def definition_of(workflow: type[Workflow] | WorkflowDefinition | str) -> WorkflowDefinition:
+    """Return the definition of a class, of an id, or itself. Raise UnknownWorkflow."""
+    if isinstance(workflow, WorkflowDefinition):
+        return workflow
+    if isinstance(workflow, str):
+        return registry[workflow]
+    definition = workflow.__dict__.get("definition")
+    if definition is None:
+        raise ConfigurationError(f"{workflow.__qualname__} is no registered workflow; decorate it with @register.")
+    return definition  # type: ignore[no-any-return]
+
+
+def remember(definition: WorkflowDefinition) -> None:
+    """Keep the graph of this version, once a process, so that old executions can be drawn."""
+    key = f"graph:{definition.id}:{definition.version}"
+    if _built.get(key) is definition:
+        return
+    found = store()
+    found.remember_graph(definition.id, definition.version, definition.to_dict())
+
+    def remembered() -> None:
+        _built[key] = definition
+
+    # Until it is committed, it may yet be rolled back.
+    found.on_commit(remembered)
+
+
+def forget(*, setting: str = "WORKFLOWS", **_: Any) -> None:
+    """Forget what was built, so that changed settings count."""
+    if setting in {"WORKFLOWS", "DATABASES"}:
+        with _lock:
+            _built.clear()
+
+
+setting_changed.connect(forget)
+
+
+def _once(name: str, kind: type, *arguments: Callable[..., object]) -> Any:
+    with _lock:
+        if name not in _built:
+            _built[name] = _build(name, kind, *arguments)
+        return _built[name]
+
+
+def _build(name: str, kind: type, *arguments: Callable[..., object]) -> Any:
+    declared = getattr(settings, name)
+    if not isinstance(declared, Mapping) or "BACKEND" not in declared:
+        raise ConfigurationError(f"WORKFLOWS[{name!r}] must be a dict with a BACKEND, not {declared!r}.")
+    path, options = declared["BACKEND"], declared.get("OPTIONS", {})
+    try:
+        backend = import_string(path)
+    except ImportError as error:
+        raise ConfigurationError(f"WORKFLOWS[{name!r}] names {path!r}: {error}") from error
+    if not (isinstance(backend, type) and issubclass(backend, kind)):
+        raise ConfigurationError(f"WORKFLOWS[{name!r}] names {path!r}, which is no {kind.__name__}.")
+    try:
+        return backend(*arguments, **options)
+    except TypeError as error:
+        raise ConfigurationError(f"WORKFLOWS[{name!r}] has OPTIONS that do not fit: {error}") from error
