@@ -1,5 +1,5 @@
 """
-The public functions: the one place that wires registry, store, engine, adapter and signals together.
+The public functions: the one place that brings registry, store, engine and adapter together.
 
 Each has an async twin, ``a`` before its name, for code that runs on an event loop.
 """
@@ -18,6 +18,7 @@ from django_workflows.core import clock, codec, control
 from django_workflows.core.decisions import open_waits
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.document import load_document
+from django_workflows.core.engine import Engine
 from django_workflows.core.execution import (
     EntryAction,
     Event,
@@ -103,9 +104,7 @@ def run(
     inside an open transaction, where no checkpoint would last.
     """
     engine = wiring.engine(wiring.definition_of(workflow), here=True)
-    return engine.run(
-        input, execution_id, **_fields(idempotency_key, subject, by, queue, priority)
-    )
+    return engine.run(input, execution_id, **_fields(idempotency_key, subject, by, queue, priority))
 
 
 def _fields(
@@ -126,7 +125,7 @@ def subject_label(subject: Any) -> str | None:
         return subject
     if subject.pk is None:
         raise PayloadError("subject", f"{subject!r} is not saved yet; save it first")
-    return f"{subject._meta.label_lower}:{subject.pk}"  # noqa: SLF001  Django's public name for it
+    return f"{subject._meta.label_lower}:{subject.pk}"
 
 
 def get(execution_id: str) -> Execution:
@@ -197,9 +196,7 @@ def retry(
     execution = store.load(str(execution_id))
     definition = registry[execution.workflow_id]
     cleaned = None if input is None else definition.input.clean(definition.id, input)
-    undone = any(
-        entry.action == EntryAction.COMPENSATED for entry in store.entries(execution.id)
-    )
+    undone = any(entry.action == EntryAction.COMPENSATED for entry in store.entries(execution.id))
     decide = control.retry(
         definition, from_step=from_step, input=cleaned, by=label(by), undone=undone
     )
@@ -288,7 +285,7 @@ def explain(execution_id: str) -> str:
     return explained(execution, waits, known=execution.workflow_id in registry)
 
 
-def _engine_for(execution_id: str) -> Any:
+def _engine_for(execution_id: str) -> Engine:
     return wiring.engine(registry[wiring.store().load(execution_id).workflow_id])
 
 

@@ -32,7 +32,7 @@ class Settings:
     #: Branches at once; 0 runs them in turn in the same thread.
     PARALLEL_THREADS: int = 8
     #: Services that documents may call: name to dotted path.
-    SERVICES: dict[str, str] = {}  # noqa: RUF012  a default, never changed in place
+    SERVICES: dict[str, str] = {}
     #: Days after which ended executions may be purged; None keeps them.
     RETENTION_DAYS: int | None = None
     #: The largest single value a step may store, in bytes of JSON.

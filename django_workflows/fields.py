@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ class KeyField(CharField):
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         # SQLite would keep it, others cut it or fail halfway through a checkpoint.
-        if isinstance(value, str) and self.max_length and len(value) > self.max_length:
+        if isinstance(value, str) and len(value) > (self.max_length or math.inf):
             raise PayloadError(
                 self.name, f"text of {len(value)} characters; at most {self.max_length} are kept"
             )

@@ -39,7 +39,9 @@ def send(event: Event) -> None:
     signal = _SIGNALS.get(event.name)
     if signal is None or not signal.receivers:
         return
-    definition = registry[event.workflow_id] if event.workflow_id in registry else None
+    # A worker that does not know the workflow may cancel it all the same.
+    known = event.workflow_id in registry
+    definition = registry[event.workflow_id] if known else None
     sender = getattr(definition, "workflow", None) or definition
     for receiver, outcome in signal.send_robust(sender=sender, event=event):
         if isinstance(outcome, Exception):

@@ -12,6 +12,7 @@ from django_workflows.core.execution import Execution
 from django_workflows.core.store import Due, DueReason
 from django_workflows.exceptions import ExecutionNotFound, NotResumable
 
+
 def sweep(
     now: datetime | None = None,
     *,
@@ -40,7 +41,9 @@ def _woken(due: Due) -> Iterator[Execution]:
             yield store.transition(due.execution_id, fire(due.wait_id))
         elif due.reason == DueReason.DEADLINE:
             # Driven once more, the engine sees the deadline and fails it by the book.
-            yield store.transition(due.execution_id, lambda stored, _: Change(execution=wake(stored)))
+            yield store.transition(
+                due.execution_id, lambda stored, _: Change(execution=wake(stored))
+            )
         else:
             yield store.load(due.execution_id)
     except (ExecutionNotFound, NotResumable):

@@ -94,7 +94,9 @@ def definition_of(workflow: type[Workflow] | WorkflowDefinition | str) -> Workfl
         return registry[workflow]
     definition = workflow.__dict__.get("definition")
     if definition is None:
-        raise ConfigurationError(f"{workflow.__qualname__} is no registered workflow; decorate it with @register.")
+        raise ConfigurationError(
+            f"{workflow.__qualname__} is no registered workflow; decorate it with @register."
+        )
     return definition  # type: ignore[no-any-return]
 
 
@@ -133,15 +135,21 @@ def _once(name: str, kind: type, *arguments: Callable[..., object]) -> Any:
 def _build(name: str, kind: type, *arguments: Callable[..., object]) -> Any:
     declared = getattr(settings, name)
     if not isinstance(declared, Mapping) or "BACKEND" not in declared:
-        raise ConfigurationError(f"WORKFLOWS[{name!r}] must be a dict with a BACKEND, not {declared!r}.")
+        raise ConfigurationError(
+            f"WORKFLOWS[{name!r}] must be a dict with a BACKEND, not {declared!r}."
+        )
     path, options = declared["BACKEND"], declared.get("OPTIONS", {})
     try:
         backend = import_string(path)
     except ImportError as error:
         raise ConfigurationError(f"WORKFLOWS[{name!r}] names {path!r}: {error}") from error
     if not (isinstance(backend, type) and issubclass(backend, kind)):
-        raise ConfigurationError(f"WORKFLOWS[{name!r}] names {path!r}, which is no {kind.__name__}.")
+        raise ConfigurationError(
+            f"WORKFLOWS[{name!r}] names {path!r}, which is no {kind.__name__}."
+        )
     try:
         return backend(*arguments, **options)
     except TypeError as error:
-        raise ConfigurationError(f"WORKFLOWS[{name!r}] has OPTIONS that do not fit: {error}") from error
+        raise ConfigurationError(
+            f"WORKFLOWS[{name!r}] has OPTIONS that do not fit: {error}"
+        ) from error

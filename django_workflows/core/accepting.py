@@ -1,4 +1,4 @@
-"""What a step's outcome does to its scope: values through the codec, the entry, and where to go on."""
+"""What a step's outcome does to its scope: the codec, the entry, and where to go on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from django_workflows.exceptions import OutputError, PayloadError, StepError
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import Graph
-    from django_workflows.core.walking import StepRun
+    from django_workflows.core.visiting import StepRun
 
 _MISSING = object()
 
@@ -138,9 +138,7 @@ def _remember(run: StepRun, key: str | None, output: Any) -> None:
     seen = dict(run.walk.names)
     if key is not None:
         seen[key] = output
-    compensation = Compensation(
-        step=run.state.path, target=run.step.compensate or "", ctx=seen
-    )
+    compensation = Compensation(step=run.state.path, target=run.step.compensate or "", ctx=seen)
     run.drive.compensate_with(compensation)
 
 
@@ -160,7 +158,7 @@ def entry_of(run: StepRun, action: EntryAction, output: Any) -> Entry:
 
 
 def kept(run: StepRun, what: str, value: Any) -> Any:
-    """Return ``value`` as it will read after storage. Raise OutputError naming step and key path."""
+    """Return ``value`` as it will read after storage; raise OutputError naming step and path."""
     if value is None or value is True or value is False:
         return value
     limit = run.drive.limits.payload_bytes

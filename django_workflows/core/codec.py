@@ -3,7 +3,7 @@ Typed JSON: what a step may store, and how it is written.
 
 JSON's own types are written as themselves. Every other type is a mapping with one key that starts
 with ``$``, such as ``{"$date": "2026-01-31"}``; a user's mapping that has such a key is wrapped as
-``{"$dict": …}``. What cannot be kept is refused with the key path to it, before anything is written.
+``{"$dict": …}``. What cannot be kept is refused with the key path to it, before it is written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -44,7 +44,7 @@ def register_enum(enum: E) -> E:
 
 
 def encode(value: Any) -> Any:
-    """Return ``value`` as plain JSON data. Raise PayloadError naming the path of what cannot be kept."""
+    """Return ``value`` as plain JSON data; raise PayloadError with the path to what is not."""
     return _encode(value, "", 0)
 
 
@@ -67,10 +67,10 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """Return the value written by dumps(). Raise PayloadError on what dumps() cannot have written."""
+    """Return the value written by dumps(); raise PayloadError on what it cannot have written."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise PayloadError("", f"stored data is not JSON: {error}") from error
     return decode(data)
 
@@ -152,14 +152,16 @@ def _zone(zone: tzinfo | None) -> str | None:
 def _datetime(value: datetime, path: str) -> dict[str, Any]:
     zone = _zone(value.tzinfo)
     if zone is None:
-        return {"$datetime": value.isoformat()}
+        text = value.isoformat()
+        return {"$datetime": [text, None, 1] if value.fold else text}
     return {"$datetime": [value.replace(tzinfo=None).isoformat(), zone, value.fold]}
 
 
 def _time(value: time, path: str) -> dict[str, Any]:
     zone = _zone(value.tzinfo)
     if zone is None:
-        return {"$time": value.isoformat()}
+        text = value.isoformat()
+        return {"$time": [text, None, 1] if value.fold else text}
     return {"$time": [value.replace(tzinfo=None).isoformat(), zone, value.fold]}
 
 
@@ -194,7 +196,7 @@ def _encode_enum(value: Enum, path: str) -> dict[str, list[str]]:
             f"enum {_name(type(value))} is not known; decorate it with"
             " django_workflows.core.codec.register_enum, or store its value",
         )
-    if value.name is None or value.name not in type(value).__members__:
+    if value.name not in type(value).__members__:
         raise PayloadError(path, f"{value!r} has no single name; store its value")
     return {"$enum": [name, value.name]}
 
@@ -216,20 +218,27 @@ def _refusal(value: Any) -> str:
 
 
 def _name(kind: type) -> str:
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return (
+        kind.__qualname__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__qualname__}"
+    )
 
 
 def _moment(parse: Callable[[str], Any], body: Any) -> Any:
     if isinstance(body, str):
         return parse(body)
     text, zone, fold = body
-    return parse(text).replace(tzinfo=ZoneInfo(zone), fold=fold)
+    moment = parse(text).replace(fold=fold)
+    return moment if zone is None else moment.replace(tzinfo=ZoneInfo(zone))
 
 
 def _decode_enum(body: list[str]) -> Enum:
     name, member = body
     if name not in _enums:
-        raise PayloadError("", f"stored enum {name!r} is not known here; register it (register_enum)")
+        raise PayloadError(
+            "", f"stored enum {name!r} is not known here; register it (register_enum)"
+        )
     return _enums[name][member]
 
 
@@ -259,5 +268,5 @@ def _decode_tag(tag: str, body: Any) -> Any:
         raise PayloadError("", f"stored data has the unknown type tag {tag!r}")
     try:
         return read(body)
-    except (AttributeError, InvalidOperation, KeyError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise PayloadError("", f"stored {tag} {body!r} cannot be read: {error}") from error

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 from django_workflows.core import clock
 from django_workflows.core.accepting import entry_of, kept
@@ -20,8 +19,9 @@ from django_workflows.core.execution import (
 )
 from django_workflows.core.frames import Cursor
 from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
+from django_workflows.core.visiting import StepRun
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
-from django_workflows.core.walking import ScopeWalk, StepRun
+from django_workflows.core.walking import ScopeWalk
 from django_workflows.exceptions import StepError, describe
 
 
@@ -65,7 +65,7 @@ def _undo(drive: Drive, scope: ScopeWalk, undo: Compensation) -> Wait | None:
         else:
             _accept(run, run.execute())
             drive.checkpoint()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever the author's code raises
         return _failed(run, undo, error)
     return None
 
@@ -94,7 +94,9 @@ def _failed(run: StepRun, undo: Compensation, error: Exception) -> Wait | None:
         return None
     run.log_failure(EntryAction.FAILED, error)
     drive.compensations = drive.compensations[:-1]
-    not_undone = f"{drive.execution.error} (and {undo.step!r} could not be undone: {describe(error)})"
+    not_undone = (
+        f"{drive.execution.error} (and {undo.step!r} could not be undone: {describe(error)})"
+    )
     drive.checkpoint(error=not_undone)
     return None
 

@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from django_workflows.core.execution import State
 from django_workflows.core.expressions import Reference, references, resolve
+from django_workflows.core.variables import read_only
 from django_workflows.exceptions import ConditionError, StepError
 
 
@@ -85,7 +86,8 @@ class Test:
     def matches(self, state: State) -> bool:
         """See Condition.matches()."""
         found = self.reference.lookup(state)
-        wanted = resolve(self.value, state)
+        # A regular expression is taken as written: its dollar signs name no variables.
+        wanted = self.value if self.lookup == "regex" else resolve(self.value, state)
         if found is None and self.lookup not in _ASK_MISSING:
             return self.lookup == "exact" and wanted is None
         try:
@@ -172,7 +174,7 @@ class Predicate:
     def matches(self, state: State) -> bool:
         """See Condition.matches()."""
         try:
-            return bool(self.function(state))
+            return bool(self.function(read_only(state)))
         except StepError:
             raise
         except Exception as error:

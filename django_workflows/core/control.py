@@ -1,4 +1,4 @@
-"""The verbs by which people step in: cancel, retry, skip, fork. Pure rules, applied under the lock."""
+"""The verbs by which people step in: cancel, retry, skip, fork; applied under the lock."""
 
 from __future__ import annotations
 
@@ -42,9 +42,7 @@ def postpone(delay: float | timedelta) -> Decide:
         wait = Wait(
             execution_id=execution.id, step=step, kind=WaitKind.TIMER, data=data, wake_at=until
         )
-        halted = replace(
-            execution, status=ExecutionStatus.HALTED, recover_to=step, halt_data=data
-        )
+        halted = replace(execution, status=ExecutionStatus.HALTED, recover_to=step, halt_data=data)
         return Change(execution=halted, waits=[wait])
 
     return decide
@@ -57,7 +55,9 @@ def cancel(reason: str, by: str | None) -> Decide:
         if execution.status in FINAL_STATUSES:
             raise InvalidTransition(execution.id, execution.status, "cancel", "still under way")
         cancelled = _ended(
-            execution, status=ExecutionStatus.CANCELLED, error=f"Cancelled: {reason or 'no reason given'}"
+            execution,
+            status=ExecutionStatus.CANCELLED,
+            error=f"Cancelled: {reason or 'no reason given'}",
         )
         entry = _entry(execution, EntryAction.CANCELLED, by, output={"reason": reason})
         return Change(execution=cancelled, entries=[entry], waits=_withdrawn(waits))
@@ -86,7 +86,7 @@ def retry(
             raise InvalidTransition(execution.id, execution.status, "retry", "failed or cancelled")
         if undone and from_step is None:
             raise InvalidTransition(
-                execution.id, "undone by its compensations", "retry", "told where to go on (from_step=)"
+                execution.id, "undone by its compensations", "retry", "told from_step="
             )
         _known(definition, execution, from_step)
         cursor = reopened(execution.frames) if from_step is None else Cursor(at=from_step)
@@ -104,16 +104,16 @@ def retry(
             deadline_at=_deadline(definition),
             updated_at=clock.now(),
         )
-        entry = _entry(execution, EntryAction.RETRIED, by, step=cursor.at, output={"from_step": cursor.at})
+        entry = _entry(
+            execution, EntryAction.RETRIED, by, step=cursor.at, output={"from_step": cursor.at}
+        )
         return Change(execution=again, entries=[entry], waits=_withdrawn(waits))
 
     return decide
 
 
-def skip(
-    definition: WorkflowDefinition, *, output: Any, reason: str, by: str | None
-) -> Decide:
-    """Return the decision that takes the current step as done with ``output``, and goes on after it."""
+def skip(definition: WorkflowDefinition, *, output: Any, reason: str, by: str | None) -> Decide:
+    """Return the decision that takes the current step as done with ``output``, and goes on."""
 
     def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
         if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.HALTED}:
@@ -142,7 +142,11 @@ def skip(
             updated_at=clock.now(),
         )
         entry = _entry(
-            execution, EntryAction.SKIPPED, by, step=name, output={"output": output, "reason": reason}
+            execution,
+            EntryAction.SKIPPED,
+            by,
+            step=name,
+            output={"output": output, "reason": reason},
         )
         return Change(execution=skipped, entries=[entry], waits=_withdrawn(waits))
 
@@ -223,7 +227,9 @@ def _reopened_frame(frame: Frame | None) -> Frame | None:
         branches = {
             name: replace(
                 branch,
-                status=BranchStatus.RUNNING if branch.status != BranchStatus.DONE else branch.status,
+                status=BranchStatus.RUNNING
+                if branch.status != BranchStatus.DONE
+                else branch.status,
                 error=None,
                 body=branch.body if branch.status == BranchStatus.DONE else reopened(branch.body),
             )
@@ -264,7 +270,12 @@ def _known(definition: WorkflowDefinition, execution: Execution, name: str | Non
 
 
 def _entry(
-    execution: Execution, action: EntryAction, by: str | None, *, step: str | None = None, output: Any
+    execution: Execution,
+    action: EntryAction,
+    by: str | None,
+    *,
+    step: str | None = None,
+    output: Any,
 ) -> Entry:
     return Entry(
         execution_id=execution.id,

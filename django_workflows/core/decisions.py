@@ -114,7 +114,7 @@ def refuse_misfit(execution: Execution, wait: Wait, answer: Answer) -> None:
 
 
 def give(wait: Wait, answer: Answer) -> Wait:
-    """Return ``wait`` with ``answer``: settled, unless it is an approval that takes more of them."""
+    """Return ``wait`` with ``answer``: settled, unless it is an approval that takes more."""
     answers = (*wait.answers, answer)
     approvals = sum(1 for given in answers if given.approved)
     lacks = wait.kind == WaitKind.APPROVAL and answer.approved and approvals < wait.required

@@ -38,7 +38,7 @@ class Graph:
     def successors(self, name: str) -> list[str]:
         """Return every step of this scope that may come after ``name``."""
         step = self.steps[name]
-        named = [self.follow[name], step.on_error, *step.targets()]
+        named = [self.follow[name] or "", step.on_error or "", *step.targets()]
         return [target for target in dict.fromkeys(named) if target in self.steps]
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Step, Graph]]:
@@ -82,7 +82,7 @@ class WorkflowDefinition:
 
 
 def plain_path(path: str) -> str:
-    """Return a step's path without iteration and visit numbers: ``each[3]/pay#2`` is ``each/pay``."""
+    """Return a path without iterations and visits: ``each[3]/pay#2`` is ``each/pay``."""
     return "/".join(part.partition("[")[0].partition("#")[0] for part in path.split("/"))
 
 
@@ -99,14 +99,14 @@ def compile_graph(steps: Sequence[Step], *, follow: bool = True) -> Graph:
     }
     following = dict(zip(names, [*names[1:], None], strict=True)) if names else {}
     default = {
-        name: None if step.terminal or step.chooses else _follow(step, following[name] if follow else None)
+        name: None
+        if step.terminal or step.chooses
+        else _follow(step, following[name] if follow else None)
         for name, step in compiled.items()
     }
     duplicates = tuple(name for name, count in Counter(names).items() if count > 1)
     graph = Graph(steps=compiled, follow=default, duplicates=duplicates)
-    return Graph(
-        steps=compiled, follow=default, duplicates=duplicates, cyclic=_cyclic(graph)
-    )
+    return Graph(steps=compiled, follow=default, duplicates=duplicates, cyclic=_cyclic(graph))
 
 
 def _follow(step: Step, following: str | None) -> str | None:
@@ -128,7 +128,9 @@ def _cyclic(graph: Graph) -> frozenset[str]:
     place = {name: position for position, name in enumerate(graph.steps)}
     if all(place[after] > place[name] for name in place for after in graph.successors(name)):
         return frozenset()  # the flow only goes down the page
-    return frozenset(name for name in graph.steps if name in reachable(graph, graph.successors(name)))
+    return frozenset(
+        name for name in graph.steps if name in reachable(graph, graph.successors(name))
+    )
 
 
 def reachable(graph: Graph, starts: Sequence[str]) -> set[str]:

@@ -276,7 +276,11 @@ class Drive:
         """Raise Late where the deadline of the workflow has passed."""
         deadline = self.execution.deadline_at
         if deadline is not None and clock.now() > deadline:
-            raise Late(WorkflowTimeout(f"The workflow passed its deadline of {deadline:%Y-%m-%d %H:%M:%S %Z}."))
+            raise Late(
+                WorkflowTimeout(
+                    f"The workflow passed its deadline of {deadline:%Y-%m-%d %H:%M:%S %Z}."
+                )
+            )
 
 
 class Late(Stop):

@@ -6,36 +6,30 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from django_workflows.core import clock
-from django_workflows.core.compensating import compensate
+from django_workflows.core.children import tell_parent
+from django_workflows.core.course import take
 from django_workflows.core.definition import WorkflowDefinition
-from django_workflows.core.driving import Drive, Late, Limits, Stop, logger
+from django_workflows.core.driving import Drive, Limits, Stop, logger
 from django_workflows.core.execution import (
     FINAL_STATUSES,
     Event,
     Execution,
     ExecutionResult,
     ExecutionStatus,
-    HaltResult,
-    State,
 )
-from django_workflows.core.ids import canonical, derived_id, new_id
+from django_workflows.core.ids import canonical, new_id
 from django_workflows.core.store import Store
 from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
-from django_workflows.core.walking import ScopeWalk
 from django_workflows.exceptions import (
     ConfigurationError,
     InputError,
     NotResumable,
     StaleExecution,
-    StepError,
     UnknownWorkflow,
-    describe,
 )
 
 Emit = Callable[[Event], None]
@@ -78,7 +72,7 @@ class Engine:
         self, input: Mapping[str, Any] | None = None, execution_id: str | None = None, **fields: Any
     ) -> Execution:
         """
-        Write a pending execution and return it; the same id or idempotency key again returns the first.
+        Write a pending execution and return it; the same id or key again returns the first.
 
         ``fields`` are fields of Execution. Raise InputError, with nothing written.
         """
@@ -112,7 +106,7 @@ class Engine:
         self,
         execution_id: str,
         response: Any = None,
-        approved: bool | None = None,
+        approved: bool | None = None,  # noqa: FBT001  a decision reads well as the second word
         *,
         step: str | None = None,
         by: str | None = None,
@@ -180,7 +174,7 @@ class Engine:
             )
             error: BaseException | None = None
             try:
-                error = self._walk(drive)
+                error = take(self, drive)
             except Stop as stop:
                 if not isinstance(stop.error, StaleExecution):
                     raise stop.error from stop.error.__cause__
@@ -192,71 +186,10 @@ class Engine:
                 break
             execution, waits = again
         if execution.status in FINAL_STATUSES:
-            self._tell_parent(execution)
+            tell_parent(self, execution)
         return execution.to_result(
             [wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN], error
         )
-
-    def _walk(self, drive: Drive) -> BaseException | None:
-        """Walk from where the execution stands; return the error where it failed."""
-        claims = drive.execution.claims
-        if claims > self.limits.claims:
-            return self._fail(drive, StepError(f"Poisoned: claimed {claims} times in a row without finishing a step."))
-        if drive.execution.error is not None:
-            self._compensate(drive)
-            return None
-        if drive.cursor.at is None:
-            drive.take_delay()
-        try:
-            ended = ScopeWalk(self, drive, drive.put).walk(
-                self.definition.graph, drive.cursor, drive.state()
-            )
-        except Late as late:
-            return self._fail(drive, late.error)
-        except Exception as error:
-            return self._fail(drive, error)
-        if isinstance(ended, HaltResult):
-            self._suspend(drive)
-        elif drive.execution.status == ExecutionStatus.RUNNING:
-            drive.checkpoint(**drive.complete(ended.cursor.result(ended.state.ctx)))
-        return None
-
-    def _fail(self, drive: Drive, error: BaseException) -> BaseException:
-        """Fail the execution, once what its completed steps did is undone."""
-        message = describe(error)
-        logger.error(
-            "Execution %s of %s failed at %s: %s",
-            drive.execution.id,
-            self.definition.id,
-            drive.cursor.at,
-            message,
-            extra={"execution_id": drive.execution.id, "workflow_id": self.definition.id},
-        )
-        drive.withdraw("")
-        if drive.compensations:
-            drive.checkpoint(error=message)
-            self._compensate(drive)
-            return error
-        drive.events.append(drive.event("workflow.failed", drive.cursor.at, error=message))
-        drive.checkpoint(status=ExecutionStatus.FAILED, error=message, **drive.released())
-        return error
-
-    def _compensate(self, drive: Drive) -> None:
-        # The position stays where the error was: a compensation moves nothing.
-        if compensate(drive, ScopeWalk(self, drive, lambda cursor, state: None)) is not None:
-            self._suspend(drive)
-
-    def _suspend(self, drive: Drive) -> None:
-        """Halt, unless an answer came meanwhile; then the stored execution stays running."""
-        first = next(wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN)
-        changes = {
-            "status": ExecutionStatus.HALTED,
-            "recover_to": first.resume_step or first.step,
-            "halt_data": dict(first.data),
-            "lease_owner": None,
-            "lease_expires_at": None,
-        }
-        drive.suspend(drive.event("workflow.halted", first.step, data=dict(first.data)), **changes)
 
     def _came_meanwhile(self, drive: Drive) -> tuple[Execution, list[Wait]] | None:
         """Return the execution, claimed, and its waits where it can go on at once."""
@@ -293,13 +226,13 @@ class Engine:
             event = self.store.reserve_event(wait)
             if event is not None:
                 return Answer(response=event.data, by=event.by, cause=Cause.EVENT)
-        if wait.kind == WaitKind.CHILD and wait.key:
-            if self.store.load(wait.key).status in FINAL_STATUSES:
-                return Answer(cause=Cause.CHILD)
+        is_child = wait.kind == WaitKind.CHILD and wait.key is not None
+        if is_child and self.store.load(wait.key or "").status in FINAL_STATUSES:
+            return Answer(cause=Cause.CHILD)
         return None
 
     def deliver(self, wait: Wait) -> Execution | None:
-        """Give what has arrived to an open wait; return its execution, or None while nothing has."""
+        """Give what has arrived to an open wait; return its execution, None if nothing has."""
         answer = self.arrived(wait)
         if answer is None:
             return None
@@ -309,57 +242,6 @@ class Engine:
             return self.store.load(wait.execution_id)  # another hand was quicker
 
     # Children -----------------------------------------------------------------------------------
-
-    def child(
-        self,
-        drive: Drive,
-        state: State,
-        workflow_id: str,
-        given: Mapping[str, Any],
-        timeout: float | None,
-    ) -> ExecutionResult | str:
-        """Start or find the child of a step and drive it here; see steps.base.Run.child()."""
-        parent = drive.execution
-        self._refuse_depth(parent)
-        engine = self.sibling(workflow_id)
-        child_id = derived_id(parent.id, state.path, str(state.attempt))
-        fields: dict[str, Any] = {"parent": parent.id, "queue": parent.queue, "started_by": parent.started_by}
-        if timeout is not None:
-            fields["deadline_at"] = clock.now() + timedelta(seconds=timeout)
-        child = engine.create(given, child_id, **fields)
-        if child.status in FINAL_STATUSES:
-            return child.to_result()
-        if child.status == ExecutionStatus.HALTED:
-            return child.id
-        result = engine.drive(child.id)
-        if result is None or result.status not in FINAL_STATUSES:
-            return child.id
-        return result
-
-    def _refuse_depth(self, execution: Execution) -> None:
-        ancestor: Execution | None = execution
-        for _ in range(self.limits.depth):
-            if ancestor is None or ancestor.parent is None:
-                return
-            ancestor = self.store.load(ancestor.parent)
-        raise StepError(
-            f"Children are nested deeper than {self.limits.depth}: does a workflow start itself?"
-        )
-
-    def _tell_parent(self, execution: Execution) -> None:
-        """Settle the wait of the parent, where it has one open for this child."""
-        if execution.parent is None:
-            return
-        for wait in self.store.waits(execution.parent, status=WaitStatus.OPEN):
-            if wait.kind == WaitKind.CHILD and wait.key == execution.id:
-                try:
-                    parent = self.store.settle(
-                        execution.parent, wait.id, Answer(cause=Cause.CHILD)
-                    )
-                except NotResumable:
-                    return  # it was settled, or is wanted no more
-                if parent.status == ExecutionStatus.PENDING:
-                    self.awaken(parent)
 
     def sibling(self, workflow_id: str, **changes: Any) -> Engine:
         """Return the same engine for another workflow."""
@@ -396,7 +278,7 @@ class Engine:
         if execution_id is not None and canonical(execution_id) is None:
             raise InputError(
                 definition.id,
-                {"execution_id": f"{execution_id!r} is no UUID; use idempotency_key= for your own keys"},
+                {"execution_id": f"{execution_id!r} is no UUID; give your own as idempotency_key="},
             )
         now = clock.now()
         deadline = now + definition.timeout if definition.timeout is not None else None
@@ -418,14 +300,12 @@ class Engine:
         atomic = [path for path, step, _ in self.definition.graph.walk() if step.atomic]
         if atomic:
             raise ConfigurationError(
-                f"{type(self.store).__name__} cannot commit a step's own writes with its checkpoint,"
-                f" which the atomic steps {', '.join(atomic)} of {self.definition.id!r} ask for."
+                f"{type(self.store).__name__} cannot commit a step's own writes with its"
+                f" checkpoint, which {', '.join(atomic)} of {self.definition.id!r} asks for (atomic)."
             )
 
     def _tell(self, name: str, execution: Execution) -> None:
-        self._emit(
-            Event(name=name, execution_id=execution.id, workflow_id=execution.workflow_id)
-        )
+        self._emit(Event(name=name, execution_id=execution.id, workflow_id=execution.workflow_id))
 
     def _emit(self, event: Event) -> None:
         if self.emit is not None:
@@ -435,7 +315,7 @@ class Engine:
         """Tell ``subscriber``; what it raises is logged."""
         try:
             subscriber(event)
-        except Exception:
+        except Exception:  # noqa: BLE001  a subscriber is not the engine's business
             logger.exception(
                 "A subscriber failed on %s", event.name, extra={"execution_id": event.execution_id}
             )

@@ -147,7 +147,9 @@ class Compensation(Record):
 
     step: str  # path of the completed step
     target: str  # the step that undoes it
-    ctx: Mapping[str, Any] = field(default_factory=dict)  # what it saw that later steps may have changed
+    ctx: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what it saw that later steps may have changed
     attempt: int = 1
 
 

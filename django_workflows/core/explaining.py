@@ -11,7 +11,7 @@ from django_workflows.core.waits import Wait, WaitKind
 
 
 def explained(execution: Execution, waits: Sequence[Wait], *, known: bool = True) -> str:
-    """Return the sentence; ``waits`` are the open ones, ``known`` is whether the workflow is registered."""
+    """Return the sentence; ``waits`` are the open ones, ``known`` says if it is registered."""
     status = execution.status
     if not known and not status.is_final:
         return (
@@ -37,7 +37,8 @@ def _running(execution: Execution) -> str:
     what = execution.error or _step(execution)
     expires = execution.lease_expires_at
     if expires is not None and expires < clock.now():
-        return f"{doing} {what}, but its driver has been silent since {_when(expires)}: it will be taken over"
+        silent = f"its driver has been silent since {_when(expires)}"
+        return f"{doing} {what}, but {silent}: it will be taken over"
     return f"{doing} {what}, attempt {execution.attempt}, driven by {execution.lease_owner}"
 
 

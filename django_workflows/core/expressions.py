@@ -6,10 +6,10 @@ Only plain data is walked: mapping keys and list positions, never attributes.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import add, mod, mul, pow, sub, truediv
 from typing import Any
 
 from django.db.models import F
@@ -28,13 +28,18 @@ _WHOLE = re.compile(rf"{_REFERENCE}\Z")
 _EMBEDDED = re.compile(rf"\$\$|{_REFERENCE}")
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    Combinable.ADD: add,
-    Combinable.SUB: sub,
-    Combinable.MUL: mul,
-    Combinable.DIV: truediv,
-    Combinable.MOD: mod,
-    Combinable.POW: pow,
+    Combinable.ADD: operator.add,
+    Combinable.SUB: operator.sub,
+    Combinable.MUL: operator.mul,
+    Combinable.DIV: operator.truediv,
+    Combinable.MOD: operator.mod,
+    Combinable.POW: operator.pow,
 }
+
+
+def _name(expression: F) -> str:
+    name: str = vars(expression)["name"]  # public, though the stubs do not know it
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Reference:
     @classmethod
     def of(cls, expression: F) -> Reference:
         """Return the reference that ``F("a__b")`` stands for."""
-        return cls(tuple(expression.name.split("__")))
+        return cls(tuple(_name(expression).split("__")))
 
     @classmethod
     def dotted(cls, text: str) -> Reference:
@@ -129,12 +134,12 @@ def _resolve_text(text: str, state: State) -> Any:
 
 
 def _calculate(expression: CombinedExpression, state: State) -> Any:
-    operator = _OPERATORS.get(expression.connector)
-    if operator is None:
+    apply = _OPERATORS.get(expression.connector)
+    if apply is None:
         raise StepError(f"The operator {expression.connector!r} cannot be used in a workflow.")
     left, right = resolve(expression.lhs, state), resolve(expression.rhs, state)
     try:
-        return operator(left, right)
+        return apply(left, right)
     except (ArithmeticError, TypeError) as error:
         raise StepError(f"{left!r} {expression.connector} {right!r}: {error}") from error
 

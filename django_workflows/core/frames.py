@@ -184,7 +184,7 @@ class StepFrame:
 
 Frame = LoopFrame | ParallelFrame | StepFrame
 
-_KINDS: dict[str, type[LoopFrame] | type[ParallelFrame] | type[StepFrame]] = {
+_KINDS: dict[str, type[LoopFrame | ParallelFrame | StepFrame]] = {
     "loop": LoopFrame,
     "parallel": ParallelFrame,
     "step": StepFrame,

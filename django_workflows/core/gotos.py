@@ -45,8 +45,9 @@ def _functions(step: Step) -> Iterator[tuple[FunctionType, type | None]]:
         owner = type(work.args[0]) if work.args else owner
         work = work.func
     if not inspect.isroutine(work):
-        work = getattr(type(work), "__call__", None)
-    todo, seen = [inspect.unwrap(getattr(work, "__func__", work))], set()
+        work = type(work).__call__  # an object that is called like a function
+    todo: list[Any] = [inspect.unwrap(getattr(work, "__func__", work))]
+    seen = set()
     while todo:
         function = todo.pop()
         if isinstance(function, FunctionType) and function not in seen:
@@ -59,21 +60,21 @@ def _functions(step: Step) -> Iterator[tuple[FunctionType, type | None]]:
 def _texts(function: FunctionType, owner: type | None) -> Iterator[str]:
     for code in _codes(function.__code__):
         yield from _flat(code.co_consts)
-    yield from _flat([*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()])
-    yield from _flat(list(_named(function, owner)))
+    for value in (*(function.__defaults__ or ()), *_named(function, owner)):
+        yield from _flat(value)
 
 
-def _flat(value: Any) -> Iterator[str]:
+def _flat(value: Any, depth: int = 2) -> Iterator[str]:
     """Yield the texts in ``value``, be it a constant of the code or a table beside it."""
     if isinstance(value, str):
         yield str(value)
-    elif isinstance(value, Mapping):
-        yield from _flat([*value.values()])
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            yield from _flat(item)
     elif isinstance(value, type) and issubclass(value, Enum):
-        yield from _flat([member.value for member in value])
+        yield from (member.value for member in value if isinstance(member.value, str))
+    elif isinstance(value, Mapping):
+        yield from _flat([*value.values()], depth)
+    elif isinstance(value, (list, tuple, frozenset)) and depth:
+        for item in value:
+            yield from _flat(item, depth - 1)
 
 
 def _named(function: FunctionType, owner: type | None) -> Iterator[Any]:
@@ -81,7 +82,8 @@ def _named(function: FunctionType, owner: type | None) -> Iterator[Any]:
     for code in _codes(function.__code__):
         for name in code.co_names:
             yield function.__globals__.get(name)
-            yield inspect.getattr_static(owner, name, None)
+            attribute = inspect.getattr_static(owner, name, None)
+            yield getattr(attribute, "__func__", attribute)
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
@@ -97,15 +99,21 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _gotos(code: CodeType) -> Iterator[str]:
-    """Yield the texts that are loaded between the name ``goto`` and its call."""
-    inside = done = False
-    for instruction in dis.get_instructions(code):
-        if instruction.argval == "goto" and not instruction.opname.endswith("CONST"):
-            inside, done = True, False
-        elif inside and instruction.opname.startswith("CALL"):
-            inside = False
-        elif inside and not done and instruction.opname not in _NOTHING:
-            # Behind the first text come the output and its keys, unless it is one of two:
-            # goto("a" if ready else "b").
-            if isinstance(instruction.argval, str) and instruction.opname.startswith("LOAD_CONST"):
-                yield instruction.argval
+    instructions = dis.get_instructions(code)
+    for instruction in instructions:
+        is_name = instruction.opname.startswith("LOAD_") and "CONST" not in instruction.opname
+        if is_name and instruction.argval == "goto":
+            yield from _first_argument(instructions)
+
+
+def _first_argument(instructions: Iterator[dis.Instruction]) -> Iterator[str]:
+    """Yield the text that comes first in a call, or all of them in ``goto("a" if x else "b")``."""
+    first = True
+    for instruction in instructions:
+        if instruction.opname.startswith("CALL"):
+            return
+        if "CONST" in instruction.opname and isinstance(instruction.argval, str):
+            yield instruction.argval
+            if first:
+                return
+        first = first and instruction.opname == "PUSH_NULL"

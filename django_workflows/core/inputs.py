@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -56,8 +56,7 @@ class DataclassInput:
             self.adapter: TypeAdapter[Any] = TypeAdapter(declared)
         except (PydanticUserError, NameError, TypeError) as error:
             raise ConfigurationError(f"Input {declared.__qualname__}: {error}") from error
-        for field in self.fields.values():
-            _register_enums(field.type)
+        _register_enums(self.adapter.core_schema)
 
     def clean(self, workflow_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """See InputSpec.clean()."""
@@ -102,7 +101,9 @@ def storable(workflow_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     if type(value) in {list, tuple, set, frozenset}:
         return type(value)(_plain(item) for item in value)
     if type(value) is dict:
@@ -110,8 +111,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _register_enums(annotation: Any) -> None:
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        codec.register_enum(annotation)
-    for part in get_args(annotation):
-        _register_enums(part)
+def _register_enums(schema: Any) -> None:
+    """Make the enums that pydantic's ``schema`` names storable, however deep they are."""
+    if isinstance(schema, Enum):
+        codec.register_enum(type(schema))
+    elif isinstance(schema, Mapping):
+        if schema.get("type") == "enum" and "cls" in schema:
+            codec.register_enum(schema["cls"])
+        for part in schema.values():
+            _register_enums(part)
+    elif isinstance(schema, (list, tuple)):
+        for part in schema:
+            _register_enums(part)

@@ -63,7 +63,7 @@ class Store(ABC):
 
     @abstractmethod
     def save(self, execution: Execution) -> Execution:
-        """Write ``execution`` whatever is stored, and return it. For tools; the engine checkpoints."""
+        """Write ``execution`` whatever is stored, and return it. For tools, not the engine."""
 
     @abstractmethod
     def load(self, execution_id: str) -> Execution:
@@ -255,7 +255,7 @@ class Store(ABC):
         """Open a transaction that checkpoints of this thread join; see ``supports_atomic``."""
         return nullcontext()
 
-    def refuse_open_transaction(self) -> None:
+    def refuse_open_transaction(self) -> None:  # noqa: B027  most stores have nothing to refuse
         """Raise ConfigurationError inside somebody's open transaction: no checkpoint would last."""
 
     def on_commit(self, callback: Callable[[], object]) -> None:

@@ -52,18 +52,19 @@ class Threads:
         after its time is up goes unheard.
         """
         outcome: Future[T] = Future()
+        wrapped = self._wrapped(work)
 
         def body() -> None:
             try:
-                outcome.set_result(self._wrapped(work)())
+                outcome.set_result(wrapped())
             except BaseException as error:  # noqa: BLE001  it is passed on, whatever it is
                 outcome.set_exception(error)
 
         Thread(target=body, name="workflow-step", daemon=True).start()
         try:
             return outcome.result(seconds)
-        except NotYet:
-            if outcome.done():
+        except NotYet as error:
+            if outcome.done() and outcome.exception() is error:
                 raise  # the work's own TimeoutError
             raise OutOfTime from None
 

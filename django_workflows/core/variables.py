@@ -1,4 +1,4 @@
-"""What the author's code sees of stored values: copies, so that no change in place gets past the codec."""
+"""What the author's code sees of stored values: copies, so that none is changed in place."""
 
 from __future__ import annotations
 

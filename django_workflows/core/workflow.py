@@ -93,7 +93,7 @@ def register(workflow: W) -> W:
 
 
 def compile_workflow(workflow: type[Workflow]) -> WorkflowDefinition:
-    """Return the definition that the class body describes. Raise DefinitionError, ConfigurationError."""
+    """Return the definition that a class body describes; raise DefinitionError."""
     steps = _top_level(workflow)
     identifier = workflow.id or snake_case(workflow.__name__)
     hidden = [name for name in steps if name in _RESERVED]
@@ -156,8 +156,9 @@ def _register_enums(workflow: type[Workflow]) -> None:
     mentioned = [*vars(module).values()] if module else []
     for value in vars(workflow).values():
         function = getattr(value, "__wrapped__", None)
-        for cell in getattr(function, "__closure__", None) or ():
-            mentioned.append(cell.cell_contents)
+        mentioned.extend(
+            cell.cell_contents for cell in getattr(function, "__closure__", None) or ()
+        )
     for value in mentioned:
         if isinstance(value, type):
             for candidate in (value, *vars(value).values()):

@@ -40,7 +40,7 @@ class Async:
         self,
         execution_id: str,
         response: Any = None,
-        approved: bool | None = None,
+        approved: bool | None = None,  # noqa: FBT001  see Engine.resume()
         *,
         step: str | None = None,
         by: str | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connections
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLiteWrapper
 
 from django_workflows.core.threads import Threads
 
@@ -19,7 +20,7 @@ class DjangoThreads(Threads):
         """See Threads.allowed()."""
         return not any(
             connection.in_atomic_block
-            or (connection.vendor == "sqlite" and connection.is_in_memory_db())
+            or (isinstance(connection, SQLiteWrapper) and connection.is_in_memory_db())
             for connection in connections.all(initialized_only=True)
         )
 

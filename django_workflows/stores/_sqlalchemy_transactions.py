@@ -125,7 +125,7 @@ class Transactions:
         with self._translated():
             if current is not None:
                 return work(current.connection)
-            for attempt in itertools.count(1):
+            for attempt in itertools.count(1):  # pragma: no branch  it has no end
                 try:
                     transaction = begin()
                     with self._opened(transaction) as connection:

@@ -1,4 +1,4 @@
-"""For the tests of a project: travel in time, answer waits, fake steps, and crash at every boundary."""
+"""For the tests of a project: travel in time, answer waits, fake steps, crash anywhere."""
 
 from django_workflows.testing.crashing import CrashReport, SimulatedCrash, assert_crash_safe
 from django_workflows.testing.driving import run_to_end, taken_path, travel

@@ -22,7 +22,9 @@ from django_workflows.stores.memory import MemoryStore
 from django_workflows.testing.driving import bring_to_end, yes
 
 #: Every write of a store: a process may die right before and right after each.
-WRITES = frozenset({"create", "claim", "checkpoint", "suspend", "settle", "transition", "reserve_event"})
+WRITES = frozenset(
+    {"create", "claim", "checkpoint", "suspend", "settle", "transition", "reserve_event"}
+)
 
 
 class SimulatedCrash(BaseException):
@@ -98,7 +100,17 @@ def assert_crash_safe(
     execution_id = new_id()
 
     def run(fuse: Fuse) -> dict[str, Any]:
-        return _run(definition, input, execution_id, store, respond, before, effects, fuse)
+        if before is not None:
+            before()
+        return _run(
+            definition,
+            input,
+            execution_id=execution_id,
+            store=store(),
+            respond=respond,
+            effects=effects,
+            fuse=fuse,
+        )
 
     expected = run(fuse)
     total = len(fuse.points)
@@ -123,19 +135,16 @@ def _definition(workflow: type[Workflow] | WorkflowDefinition | str) -> Workflow
 def _run(
     definition: WorkflowDefinition,
     input: Mapping[str, Any] | None,
+    *,
     execution_id: str,
-    make_store: Callable[[], Store],
+    store: Store,
     respond: Respond,
-    before: Callable[[], object] | None,
     effects: Callable[[], Any] | None,
     fuse: Fuse,
 ) -> dict[str, Any]:
-    if before is not None:
-        before()
-    store = make_store()
     try:
         try:
-            doomed = _engine(definition, cast(Store, FusedStore(store, fuse)), fuse)
+            doomed = _engine(definition, cast("Store", FusedStore(store, fuse)), fuse)
             doomed.run(input, execution_id)
             bring_to_end(doomed, execution_id, respond)
         except SimulatedCrash:

@@ -67,7 +67,9 @@ def _fake(step: Step, fake: Any, calls: list[State]) -> Step:
             raise fake
         return fake(state) if callable(fake) else fake
 
-    stand_in = Call(work, name=step.name, next=step.next, on_error=step.on_error, output=step.output)
+    stand_in = Call(
+        work, name=step.name, next=step.next, on_error=step.on_error, output=step.output
+    )
     stand_in = stand_in.compiled(step.name)
     stand_in.retry, stand_in.compensate, stand_in.atomic = step.retry, step.compensate, step.atomic
     return stand_in

@@ -184,14 +184,43 @@ def test_an_error_of_the_step_itself_is_passed_on_as_it_is(store):
         step()
 
 
-def test_an_error_in_atomic_of_the_store_itself_is_translated(store):
+def cut(connection):
+    """Close the connection from the server's side."""
+    is_postgres = connection.dialect.name == "postgresql"
+    number = connection.exec_driver_sql(
+        "SELECT pg_backend_pid()" if is_postgres else "SELECT connection_id()"
+    ).scalar()
+    admin = sa.create_engine(connection.engine.url)
+    with admin.connect() as other:
+        other.exec_driver_sql(
+            f"SELECT pg_terminate_backend({number})" if is_postgres else f"KILL {number}"
+        )
+    admin.dispose()
+
+
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_a_connection_that_breaks_in_atomic_is_unavailable(request, name):
+    store = emptied(request.getfixturevalue(name))
+
     def step():
         with store.atomic() as connection:
-            connection.invalidate()
+            store.create(make_execution())
+            cut(connection)
             store.find()
 
-    with pytest.raises((StoreUnavailable, sa.exc.PendingRollbackError)):
+    with pytest.raises(StoreUnavailable):
         step()
+
+    assert store.find() == []
+
+
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_a_connection_that_broke_while_nobody_used_it_is_replaced(request, name):
+    store = emptied(request.getfixturevalue(name))
+    with store.engine.connect() as connection:
+        cut(connection)
+
+    assert store.find() == []
 
 
 def test_there_is_no_connection_outside_of_atomic(sqlite):

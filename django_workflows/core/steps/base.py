@@ -66,10 +66,16 @@ class Scope(Protocol):
 class Run(Protocol):
     """What the engine offers a step while it executes."""
 
-    now: datetime
     answer: Answer | None  # the answer to this step's own wait, once there is one
     resume_step: str | None  # where the halt that was answered asked to go on
-    frame: Frame | None  # what this step kept at the last checkpoint
+
+    @property
+    def now(self) -> datetime:
+        """Return the time, aware and in UTC."""
+
+    @property
+    def frame(self) -> Frame | None:
+        """Return what this step kept at the last checkpoint."""
 
     def note(self, given: Any) -> None:
         """Let the history show ``given`` as this step's input."""
@@ -153,7 +159,7 @@ class Step(ABC):
         if "type" in cls.__dict__ and cls.type:
             step_types.add(cls.type, cls, same=_same_class)
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, owner: object, name: str) -> None:
         if not self.name:
             self.name = name
 
@@ -169,7 +175,7 @@ class Step(ABC):
         """Do the work and decide how to go on. What it raises is the step's failure."""
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
-        """Return a copy under its final name, nested steps compiled; see definition.compile_graph()."""
+        """Return a copy under its final name, its nested steps compiled as well."""
         step = copy.copy(self)
         step.name = name
         return step
@@ -231,7 +237,7 @@ class Step(ABC):
         return f"<{type(self).__name__} {self.name!r}>"
 
 
-def _same_class(old: type, new: type) -> bool:
+def _same_class(old: type[Step], new: type[Step]) -> bool:
     return (old.__module__, old.__qualname__) == (new.__module__, new.__qualname__)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property, partial, update_wrapper
 from importlib import import_module
-from typing import Any, Self, Unpack, overload
+from typing import Any, Self, Unpack, cast, overload
 
 from asgiref.sync import async_to_sync
 from jsonschema.exceptions import SchemaError
@@ -81,7 +81,7 @@ class Call(Step):
         self.is_method = is_method
         self.work: Callable[..., Any] | None = None
         if is_method and callable(service):
-            update_wrapper(self, service)
+            update_wrapper(cast("Callable[..., Any]", self), service)
             self.description = self.description or inspect.getdoc(service) or ""
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
@@ -95,7 +95,7 @@ class Call(Step):
         if not self.is_method:
             return self
         step = copy.copy(self)
-        step.work = partial(self.work or self.service, workflow)  # type: ignore[arg-type]
+        step.work = partial(cast("Callable[..., Any]", self.work), workflow)
         return step
 
     def suggested_name(self) -> str:
@@ -114,7 +114,7 @@ class Call(Step):
             parameters = inspect.signature(self.work).parameters  # type: ignore[arg-type]
         except (TypeError, ValueError):  # a builtin without a signature
             return False
-        return self.is_method and bool(parameters) or "state" in parameters
+        return (self.is_method and bool(parameters)) or "state" in parameters
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Raise OutputError where the output breaks its schema."""
@@ -161,7 +161,9 @@ class Call(Step):
             for error in Draft202012Validator(self.output_schema).iter_errors(data)
         ]
         if problems:
-            raise OutputError(f"Output of step {self.name!r} breaks its schema: {'; '.join(problems)}")
+            raise OutputError(
+                f"Output of step {self.name!r} breaks its schema: {'; '.join(problems)}"
+            )
 
     def references(self) -> Iterator[Reference]:
         """See Step.references()."""
@@ -172,7 +174,8 @@ class Call(Step):
         yield from self.retry.problems()
         if self.timeout is not None and self.timeout <= 0:
             yield f"timeout must be positive, not {self.timeout:g}"
-        if isinstance(self.work, str) or (self.work is not None and not callable(self.work)):
+        work: object = self.work
+        if work is not None and not callable(work):
             yield f"service {self.service!r} is not callable"
         if self.output_schema is not None:
             try:
@@ -208,7 +211,7 @@ def step(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 def imported(path: str) -> Callable[..., Any]:
     """
-    Return what the dotted ``path`` names: ``shop.payments.charge`` or ``shop.payments.Till.charge``.
+    Return what the dotted ``path`` names, such as ``shop.payments.Till.charge``.
 
     Raise ConfigurationError. Meant for paths that stand in code or settings, never in data.
     """

@@ -34,7 +34,12 @@ class Assign(Step):
     has_output = False
 
     def __init__(
-        self, values: Mapping[str, Any] | None = None, /, *, options: StepOptions | None = None, **variables: Any
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        options: StepOptions | None = None,
+        **variables: Any,
     ) -> None:
         """
         Take the variables as keywords, or as a mapping where a name is no identifier.
@@ -171,7 +176,8 @@ class End(Step):
     terminal = True
 
     def __init__(self, *, result: Any = None, **options: Unpack[StepOptions]) -> None:
-        super().__init__(**{"output": None, **options})
+        options.setdefault("output", None)
+        super().__init__(**options)
         self.result = result
 
     def execute(self, state: State, run: Run) -> StepOutcome:

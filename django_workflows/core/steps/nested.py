@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -29,6 +29,8 @@ from django_workflows.exceptions import ChildFailed, LoopExhausted, StepError
 
 if TYPE_CHECKING:
     from django_workflows.core.workflow import Workflow
+
+    WorkflowClass = type[Workflow]
 
 Steps = Step | Sequence[Step]
 
@@ -154,7 +156,9 @@ class Loop(Step):
         if verdict != "exhausted":
             return self.proceed(state, list(frame.results))
         if self.on_exhausted is None:
-            raise LoopExhausted(f"Loop {self.name!r} did not end within its max of {self.max} rounds.")
+            raise LoopExhausted(
+                f"Loop {self.name!r} did not end within its max of {self.max} rounds."
+            )
         return self.proceed(state, list(frame.results), to=self.on_exhausted)
 
     def targets(self) -> Iterator[str]:
@@ -195,8 +199,9 @@ class Loop(Step):
             yield "needs either over= or while_=, not both and not neither"
         if not self.do:
             yield "has no steps to do"
-        if isinstance(self.max, bool) or not isinstance(self.max, int) or self.max < 1:
-            yield f"max must be a positive number, not {self.max!r}: a loop without bound may never end"
+        bound: object = self.max
+        if isinstance(bound, bool) or not isinstance(bound, int) or bound < 1:
+            yield f"max must be a positive number, not {self.max!r}: every loop has a bound"
         if self.while_ is not None:
             yield from self.while_.problems()
 
@@ -214,7 +219,7 @@ class SubWorkflow(Step):
 
     def __init__(
         self,
-        workflow: str | type[Workflow],
+        workflow: str | WorkflowClass,
         *,
         input: Any = None,
         timeout: float | timedelta | None = None,
@@ -232,7 +237,7 @@ class SubWorkflow(Step):
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Drive the child. Raise ChildFailed where it failed or was cancelled."""
-        given = resolve(self.input, state) if self.input is not None else {}
+        given: object = resolve(self.input, state) if self.input is not None else {}
         if not isinstance(given, Mapping):
             raise StepError(f"Step {self.name!r} needs a mapping as input, not {given!r}.")
         ended = run.child(self.workflow_id, given, self.child_timeout)
@@ -257,5 +262,3 @@ class SubWorkflow(Step):
         """See Step.problems()."""
         if self.child_timeout is not None and self.child_timeout <= 0:
             yield f"timeout must be positive, not {self.child_timeout:g}"
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, Self
 
 from django_workflows.core.definition import Graph, compile_graph
 from django_workflows.core.execution import HaltResult, State, StepOutcome
@@ -165,7 +165,7 @@ class _Join:
         scope = self.run.scope(f"/{name}/", place, isolated=True, stopped=self._enough)
         try:
             ended = scope.walk(self.step.graphs[name], before.body, state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever the author's code raises
             self.errors[name] = error
             now = self.branches[name]
             self._keep(name, replace(now, status=BranchStatus.FAILED, error=describe(error)))
@@ -204,15 +204,15 @@ class _Join:
             for key in branch.removed:
                 ctx.pop(key, None)
             for key, value in branch.changes.items():
-                if key in owner and ctx.get(key, _MISSING) != value:
-                    value = self._decide(key, ctx[key], value, owner[key], name)
-                ctx[key] = value
+                clash = key in owner and ctx.get(key, _MISSING) != value
+                ctx[key] = self._decide(key, value, owner[key], name, ctx) if clash else value
                 owner[key] = name
         state = replace(self.state, ctx=ctx)
         outputs = {name: self.branches[name].output for name in done}
         return self.step.proceed(state, list(outputs.values()) if self.step.as_list else outputs)
 
-    def _decide(self, key: str, earlier: Any, later: Any, first: str, second: str) -> Any:
+    def _decide(self, key: str, later: Any, first: str, second: str, ctx: Mapping[str, Any]) -> Any:
+        earlier = ctx.get(key)
         if callable(self.step.merge):
             return self.step.merge(key, earlier, later)
         if self.step.merge == "error":
@@ -230,7 +230,7 @@ def _moved(
     ctx: Mapping[str, Any],
     status: BranchStatus,
 ) -> BranchFrame:
-    """Return the frame of a branch that stands at ``cursor`` with ``ctx``, as the change to ``base``."""
+    """Return the frame of a branch at ``cursor`` whose ``ctx`` is what it made of ``base``."""
     changes = {key: value for key, value in ctx.items() if base.get(key, _MISSING) is not value}
     removed = tuple(key for key in base if key not in ctx)
     return replace(before, body=cursor, changes=changes, removed=removed, status=status)

@@ -149,7 +149,7 @@ class Approval(Step):
             kind, _, name = approver.partition(":")
             if not approver.startswith("$") and (kind not in {"user", "group", "perm"} or not name):
                 yield (
-                    f"approver {approver!r} is none of 'user:NAME', 'group:NAME', 'perm:APP.CODENAME'"
+                    f"approver {approver!r} must be 'user:NAME', 'group:NAME' or 'perm:APP.CODENAME'"
                 )
         if self.on_timeout is not None and self.wait_for is None:
             yield "has on_timeout but no timeout"
@@ -170,7 +170,7 @@ class Sleep(Step):
         """Raise StepError where the delay is no duration."""
         if run.answer is not None:
             return self.proceed(state)
-        delay = duration(resolve(self.delay, state))
+        delay: object = duration(resolve(self.delay, state))
         if isinstance(delay, bool) or not isinstance(delay, (int, float)) or delay < 0:
             raise StepError(f"Step {self.name!r} cannot sleep for {delay!r}: give seconds.")
         return self.stop(state, _timer(run.now + timedelta(seconds=delay)))
@@ -197,7 +197,9 @@ class SleepUntil(Step):
             return self.proceed(state)
         moment = resolve(self.moment, state)
         if not isinstance(moment, datetime) or moment.tzinfo is None:
-            raise StepError(f"Step {self.name!r} cannot sleep until {moment!r}: give an aware datetime.")
+            raise StepError(
+                f"Step {self.name!r} cannot sleep until {moment!r}: give an aware datetime."
+            )
         return self.stop(state, _timer(moment.astimezone(UTC)))
 
     def references(self) -> Iterator[Reference]:
@@ -264,7 +266,7 @@ class WaitForEvent(Step):
 
 
 def expired(step: Step, state: State, target: str | None, seconds: float | None) -> StepOutcome:
-    """Return the outcome of a wait that ran out of time. Raise WaitTimeout where nothing handles it."""
+    """Return the outcome of a wait out of time; raise WaitTimeout if nothing handles it."""
     if target is None:
         raise WaitTimeout(f"Step {step.name!r} waited longer than {seconds:g} s.")
     result = ContinueResult(next_step=target, has_output=False)

@@ -1,0 +1,84 @@
+"""The course of one drive: walk on, and then complete, halt, fail or undo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django_workflows.core.compensating import compensate
+from django_workflows.core.driving import Drive, Late, logger
+from django_workflows.core.execution import ExecutionStatus, HaltResult
+from django_workflows.core.waits import WaitStatus
+from django_workflows.core.walking import ScopeWalk
+from django_workflows.exceptions import StepError, describe
+
+if TYPE_CHECKING:
+    from django_workflows.core.engine import Engine
+
+
+def take(engine: Engine, drive: Drive) -> BaseException | None:
+    """Walk from where the execution stands; return the error where it failed."""
+    claims = drive.execution.claims
+    if claims > engine.limits.claims:
+        return _fail(
+            engine,
+            drive,
+            StepError(f"Poisoned: claimed {claims} times in a row without finishing a step."),
+        )
+    if drive.execution.error is not None:
+        _compensate(engine, drive)
+        return None
+    if drive.cursor.at is None:
+        drive.take_delay()
+    try:
+        ended = ScopeWalk(engine, drive, drive.put).walk(
+            engine.definition.graph, drive.cursor, drive.state()
+        )
+    except Late as late:
+        return _fail(engine, drive, late.error)
+    except Exception as error:  # noqa: BLE001  whatever the author's code raises
+        return _fail(engine, drive, error)
+    if isinstance(ended, HaltResult):
+        _suspend(drive)
+    elif drive.execution.status == ExecutionStatus.RUNNING:
+        drive.checkpoint(**drive.complete(ended.cursor.result(ended.state.ctx)))
+    return None
+
+
+def _fail(engine: Engine, drive: Drive, error: BaseException) -> BaseException:
+    """Fail the execution, once what its completed steps did is undone."""
+    message = describe(error)
+    logger.error(
+        "Execution %s of %s failed at %s: %s",
+        drive.execution.id,
+        engine.definition.id,
+        drive.cursor.at,
+        message,
+        extra={"execution_id": drive.execution.id, "workflow_id": engine.definition.id},
+    )
+    drive.withdraw("")
+    if drive.compensations:
+        drive.checkpoint(error=message)
+        _compensate(engine, drive)
+        return error
+    drive.events.append(drive.event("workflow.failed", drive.cursor.at, error=message))
+    drive.checkpoint(status=ExecutionStatus.FAILED, error=message, **drive.released())
+    return error
+
+
+def _compensate(engine: Engine, drive: Drive) -> None:
+    # The position stays where the error was: a compensation moves nothing.
+    if compensate(drive, ScopeWalk(engine, drive, lambda cursor, state: None)) is not None:
+        _suspend(drive)
+
+
+def _suspend(drive: Drive) -> None:
+    """Halt, unless an answer came meanwhile; then the stored execution stays running."""
+    first = next(wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN)
+    changes = {
+        "status": ExecutionStatus.HALTED,
+        "recover_to": first.resume_step or first.step,
+        "halt_data": dict(first.data),
+        "lease_owner": None,
+        "lease_expires_at": None,
+    }
+    drive.suspend(drive.event("workflow.halted", first.step, data=dict(first.data)), **changes)

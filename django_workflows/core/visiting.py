@@ -1,0 +1,277 @@
+"""One visit to one step: attempts, timeouts, answers, on_error, and what the step is offered."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from django_workflows.core import clock
+from django_workflows.core.accepting import accept, advance
+from django_workflows.core.children import drive_child
+from django_workflows.core.driving import Accepted, logger
+from django_workflows.core.execution import (
+    Entry,
+    EntryAction,
+    ExecutionResult,
+    HaltResult,
+    State,
+    StepOutcome,
+)
+from django_workflows.core.frames import Cursor, Frame, StepFrame
+from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
+from django_workflows.core.steps.base import Step
+from django_workflows.core.threads import OutOfTime
+from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
+from django_workflows.exceptions import StepTimeout, describe
+
+if TYPE_CHECKING:
+    from django_workflows.core.definition import Graph
+    from django_workflows.core.walking import ScopeWalk
+
+#: Kept of a traceback; its end says more than its beginning.
+LONGEST_TRACEBACK = 8_000
+
+
+class StepRun:
+    """One visit to one step: what it is offered (steps.base.Run), and all that happens to it."""
+
+    def __init__(
+        self, scope: ScopeWalk, graph: Graph, step: Step, cursor: Cursor, state: State
+    ) -> None:
+        self.walk = scope
+        self.drive = scope.drive
+        self.graph = graph
+        self.step = step
+        self.cursor = cursor
+        self.state = state
+        self.answer: Answer | None = None
+        self.resume_step: str | None = None
+        self.given: Any = None
+        self.began = time.monotonic()
+
+    # What the step is offered -------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """See Run.now."""
+        return clock.now()
+
+    @property
+    def frame(self) -> Frame | None:
+        """See Run.frame."""
+        return self.cursor.frame
+
+    def note(self, given: Any) -> None:
+        """See Run.note()."""
+        self.given = given
+
+    def scope(
+        self,
+        prefix: str,
+        place: Callable[[Cursor, State], Frame],
+        *,
+        names: Mapping[str, Any] | None = None,
+        isolated: bool = False,
+        stopped: Callable[[], bool] | None = None,
+    ) -> ScopeWalk:
+        """See Run.scope()."""
+
+        def put(cursor: Cursor, state: State) -> None:
+            with self.drive.lock:
+                self.keep(place(cursor, state), None if isolated else state)
+
+        below = f"{self.state.path}{prefix}"
+        return self.walk.nested(below, put, names=names, isolated=isolated, stopped=stopped)
+
+    def keep(self, frame: Frame, state: State | None = None) -> None:
+        """See Run.keep()."""
+        with self.drive.lock:
+            self.cursor = replace(self.cursor, frame=frame)
+            self.walk.put(self.cursor, state or self.state)
+
+    def together(
+        self, tasks: Mapping[str, Callable[[], object]], enough: Callable[[], bool]
+    ) -> None:
+        """See Run.together()."""
+        self.drive.threads.together(tasks.values(), enough)
+
+    def withdraw(self, prefix: str) -> None:
+        """See Run.withdraw()."""
+        self.drive.withdraw(f"{self.state.path}{prefix}")
+
+    def child(
+        self, workflow_id: str, given: Mapping[str, Any], timeout: float | None
+    ) -> ExecutionResult | str:
+        """See Run.child()."""
+        self.note(dict(given))
+        return drive_child(
+            self.walk.engine,
+            self.drive,
+            self.state,
+            workflow_id=workflow_id,
+            given=given,
+            timeout=timeout,
+        )
+
+    # What happens to it -------------------------------------------------------------------------
+
+    def go(self) -> Accepted:
+        """Bring the step to an outcome. Raise its error where nothing handles it."""
+        waiting = self._take_answer()
+        if waiting is not None:
+            return Accepted(cursor=self.cursor, state=self.state, halt=waiting)
+        self.drive.emit(
+            self.drive.event("step.started", self.state.path, attempt=self.state.attempt)
+        )
+        while True:
+            self.began = time.monotonic()
+            try:
+                return self._attempt()
+            except Exception as error:  # noqa: BLE001  whatever the author's code raises
+                handled = self._failed(error)
+                if handled is not None:
+                    return handled
+
+    def _take_answer(self) -> HaltResult | None:
+        """Take the answer that came to this step's wait; return the halt while none has come."""
+        if not (isinstance(self.cursor.frame, StepFrame) and self.cursor.frame.halted):
+            return None
+        wait = self.drive.waits.get(self.state.path)
+        if wait is not None and wait.status == WaitStatus.OPEN:
+            return HaltResult(data=wait.data, prompt=wait.prompt, kind=wait.kind)
+        self.cursor = replace(self.cursor, frame=None)
+        if wait is not None:
+            self.drive.close(wait, WaitStatus.TAKEN)
+            if wait.kind != WaitKind.RETRY:
+                self.answer = wait.answer
+                self.resume_step = wait.resume_step
+        return None
+
+    def _attempt(self) -> Accepted:
+        if self.step.atomic:
+            return self.drive.atomically(self.execute, partial(accept, self))
+        accepted = accept(self, self.execute())
+        if self._is_due(accepted):
+            self.drive.checkpoint(**accepted.changes)
+        elif accepted.halt is None:
+            self.drive.tell()
+        return accepted
+
+    def _is_due(self, accepted: Accepted) -> bool:
+        """Say whether to write a checkpoint now, rather than with a later step's."""
+        if accepted.halt is not None:
+            # Other branches may run on for long; the answer to this one must not wait for them.
+            return self.walk.isolated and not self.step.nested
+        return bool(accepted.changes) or not (self.step.pure or self.step.nested)
+
+    def execute(self) -> StepOutcome:
+        """Execute the step within its timeout."""
+        seconds = self.step.timeout
+        work = partial(self.step.execute, self.state, self)
+        if seconds is None or getattr(self.step, "is_async", False):
+            return work()
+        if not self.step.atomic and self.drive.threads.allowed():
+            try:
+                return self.drive.threads.within(work, seconds)
+            except OutOfTime:
+                raise StepTimeout(self.state.path, seconds) from None
+        # Bound to this thread's transaction: what came too late is rolled back with it.
+        outcome = work()
+        if time.monotonic() - self.began > seconds:
+            raise StepTimeout(self.state.path, seconds)
+        return outcome
+
+    def _failed(self, error: Exception) -> Accepted | None:
+        """Return how to go on after ``error``, None to attempt again at once, or raise it."""
+        policy, attempt = self.step.retry, self.state.attempt
+        if policy.wants(error, attempt):
+            return self._again(error, policy.pause(attempt))
+        self.log_failure(EntryAction.FAILED, error)
+        if self.step.on_error is None:
+            raise error
+        failure = {
+            "step": getattr(error, "workflow_step", self.state.path),
+            "class": type(error).__name__,
+            "message": str(error),
+        }
+        self.drive.withdraw(f"{self.state.path}/")
+        self.drive.withdraw(f"{self.state.path}[")
+        state = self.state.with_ctx(_last_error=failure)
+        cursor = advance(self.graph, self.cursor, self.step.on_error, rescue=True)
+        self.walk.put(cursor, state)
+        self.drive.checkpoint()
+        return Accepted(cursor=cursor, state=state)
+
+    def _again(self, error: Exception, pause: float) -> Accepted | None:
+        """Stage the next attempt: here after a short pause, or as a durable wait for a long one."""
+        self.log_failure(EntryAction.RETRIED, error, pause=pause)
+        self.cursor = replace(self.cursor, attempt=self.cursor.attempt + 1)
+        self.state = replace(self.state, attempt=self.cursor.attempt)
+        if pause > LONGEST_PAUSE_IN_PROCESS:
+            return self._wait_for_retry(error, pause)
+        self.walk.put(self.cursor, self.state)
+        self.drive.checkpoint()
+        time.sleep(pause)
+        return None
+
+    def _wait_for_retry(self, error: Exception, pause: float) -> Accepted:
+        data = {"error": describe(error), "attempt": self.cursor.attempt}
+        due = clock.now() + timedelta(seconds=pause)
+        wait = Wait(
+            execution_id=self.state.execution_id,
+            step=self.state.path,
+            kind=WaitKind.RETRY,
+            data=data,
+            wake_at=due,
+        )
+        self.drive.open(wait)
+        self.cursor = replace(self.cursor, frame=StepFrame(halted=True))
+        self.walk.put(self.cursor, self.state)
+        self.drive.checkpoint()
+        halt = HaltResult(data=data, kind=WaitKind.RETRY, wake_at=due)
+        return Accepted(cursor=self.cursor, state=self.state, halt=halt)
+
+    def log_failure(self, action: EntryAction, error: Exception, **facts: Any) -> None:
+        """Stage the entry of a failed attempt, and log it."""
+        path = self.state.path
+        if not hasattr(error, "workflow_step"):
+            # The first step that it passes is the one it came from.
+            error.workflow_step = path  # type: ignore[attr-defined]
+        message = describe(error)
+        entry = Entry(
+            execution_id=self.state.execution_id,
+            step_id=path,
+            step_type=self.step.type,
+            action=action,
+            attempt=self.state.attempt,
+            duration_ms=round((time.monotonic() - self.began) * 1000),
+            input=self.given,
+            error=message,
+            traceback=short_traceback(error),
+        )
+        event = "step.failed" if action == EntryAction.FAILED else "step.retried"
+        self.drive.log(entry, event, error=message, attempt=self.state.attempt, **facts)
+        logger.warning(
+            "Step %s of execution %s %s: %s",
+            path,
+            self.state.execution_id,
+            action,
+            message,
+            extra={
+                "execution_id": self.state.execution_id,
+                "workflow_id": self.state.workflow_id,
+                "step": path,
+                "attempt": self.state.attempt,
+                "action": action,
+            },
+        )
+
+
+def short_traceback(error: BaseException) -> str:
+    """Return the traceback of ``error`` without local variables, bounded in length."""
+    return "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]

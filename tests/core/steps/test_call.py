@@ -1,0 +1,324 @@
+from functools import wraps
+
+import pytest
+from django.db.models import F
+
+from django_workflows.core.retry import ONCE, Retry
+from django_workflows.core.steps import Assign, Call, End, goto, step
+from django_workflows.core.steps.call import imported
+from django_workflows.core.workflow import Workflow
+from django_workflows.exceptions import ConfigurationError
+from tests.core.flows import define, engine_of, flow, history, run
+
+
+class Till:
+    """Services, reached by the dotted path of a class."""
+
+    @staticmethod
+    def charge(amount, currency="EUR"):
+        return f"{amount} {currency}"
+
+
+def double(n):
+    return n * 2
+
+
+def watching(function):
+    """Decorate as authors do: what it returns is a plain function that names the other."""
+
+    @wraps(function)
+    def wrapper(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+HERE = "tests.core.steps.test_call"
+
+
+# Methods ----------------------------------------------------------------------------------------
+
+
+class Methods(Workflow):
+    greeting = "Hello"
+
+    @step
+    def with_state(self, state):
+        return f"{self.greeting} {state.input['name']}"
+
+    @step
+    def without_state(self):
+        return self.greeting
+
+    @step()
+    def bare(self):
+        """Say nothing."""
+
+    @step(input={"n": F("input__n")}, output="twice", description="Doubles.")
+    def with_input(self, n):
+        return n * 2
+
+    @step
+    async def waiting(self, state):
+        return state.ctx["twice"]
+
+    @step
+    @watching
+    def decorated(self, state):
+        return state.current_step
+
+    @step
+    @watching
+    async def decorated_async(self):
+        return self.greeting
+
+    done = End(result=F("ctx"))
+
+
+def test_methods_of_every_form():
+    assert run(Methods, {"name": "Ann", "n": 4}).output == {
+        "with_state": "Hello Ann",
+        "without_state": "Hello",
+        "bare": None,
+        "twice": 8,
+        "waiting": 8,
+        "decorated": "decorated",
+        "decorated_async": "Hello",
+    }
+
+
+def test_method_keeps_its_name_and_its_docstring_as_description():
+    steps = define(Methods).graph.steps
+
+    assert steps["bare"].description == "Say nothing."
+    assert steps["with_input"].description == "Doubles."
+    assert steps["with_state"].description == ""
+    assert Methods.bare.__name__ == "bare"
+
+
+# Services ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "output"),
+    [
+        (Call(double, input=F("input__n")), 8),
+        (Call(f"{HERE}.double", input={"n": "$input.n"}), 8),
+        (Call(f"{HERE}.Till.charge", input={"amount": 5}), "5 EUR"),
+        (Call(f"{HERE}.Till.charge", input={"amount": 5, "currency": "CZK"}), "5 CZK"),
+        (Call("builtins.sorted", input=[2, 1]), [1, 2]),
+        (Call(dict), {}),  # a builtin without a signature
+        (Call(lambda: 3), 3),
+        (Call(lambda state: state.input["n"]), 4),
+        (Call(lambda *, state: state.input["n"]), 4),
+        (Call(lambda n=1: n), 1),
+    ],
+)
+def test_service(call, output):
+    assert run(call, {"n": 4}).output == output
+
+
+def test_asynchronous_service():
+    async def fetch(url):
+        return f"got {url}"
+
+    assert run(Call(fetch, input={"url": "x"})).output == "got x"
+
+
+def test_input_of_a_service_is_in_its_entry(store):
+    engine = engine_of(Call(double, input={"n": F("input__n")}), store=store)
+
+    result = engine.run({"n": 4})
+
+    (entry,) = store.entries(result.execution_id)
+    assert (entry.input, entry.output) == ({"n": 4}, 8)
+
+
+def test_service_that_does_not_take_its_input_fails():
+    assert run(Call(double, input={"m": 4})).error.startswith("TypeError: double() got an unexpected")
+
+
+def test_input_that_cannot_be_kept_fails_the_step_and_does_not_run_it():
+    ran = []
+
+    result = run(Call(ran.append, input={"item": {"deep": [object()]}}))
+
+    assert result.error == (
+        "OutputError: Step 'it' cannot keep its input.item.deep[0]: object cannot be stored;"
+        " store plain data."
+    )
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (f"{HERE}.Till.refund", "has no attribute 'refund'"),
+        (f"{HERE}.nothing", "has no attribute 'nothing'"),
+        ("no_such_module.charge", "no module of that name"),
+        ("charge", "no module of that name"),
+    ],
+)
+def test_dotted_path_that_leads_nowhere(path, reason):
+    with pytest.raises(ConfigurationError, match=f"Service '{path}' is not there: .*{reason}"):
+        define(Call(path))
+
+
+def test_module_that_cannot_import_another_is_not_taken_for_missing(tmp_path, monkeypatch):
+    (tmp_path / "broken_services.py").write_text("import module_that_is_not_there")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ModuleNotFoundError, match="module_that_is_not_there"):
+        imported("broken_services.charge")
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        (double, "double"),
+        (f"{HERE}.Till.charge", "charge"),
+        (lambda: 1, ""),
+        ("odd-name.x-y", ""),
+    ],
+)
+def test_name_suggested_for_a_service(service, name):
+    assert Call(service).suggested_name() == name
+
+
+# Outputs ----------------------------------------------------------------------------------------
+
+
+def test_output_has_the_key_that_is_asked_for():
+    workflow = flow(a=Call(lambda: 1, output="x"), done=End(result=F("ctx")))
+
+    assert run(workflow).output == {"x": 1}
+
+
+def test_output_of_none_is_not_kept_in_ctx_but_is_the_result():
+    engine = engine_of(flow(a=Call(lambda: 7, output=None), mark=Assign(x=1)))
+
+    result = engine.run()
+
+    assert result.output == 7
+    assert engine.store.load(result.execution_id).ctx == {"x": 1}
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"total": {"type": "number"}},
+    "required": ["total"],
+}
+
+
+def test_output_that_fits_its_schema():
+    assert run(Call(lambda: {"total": 1}, output_schema=SCHEMA)).output == {"total": 1}
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ({"total": "much"}, "$.total: 'much' is not of type 'number'"),
+        ({}, "$: 'total' is a required property"),
+        (None, "$: None is not of type 'object'"),
+        (goto("done", output=[]), "$: [] is not of type 'object'"),
+    ],
+)
+def test_output_that_breaks_its_schema_fails_the_step(output, reason):
+    result = run(flow(it=Call(lambda: output, output_schema=SCHEMA), done=End()))
+
+    assert result.error == f"OutputError: Output of step 'it' breaks its schema: {reason}"
+
+
+class Row:
+    pk = 7
+    _meta = "a model has such an attribute"
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ({"a": [1, {"b": object()}]}, r"output\.a\[1\]\.b: object cannot be stored"),
+        (float("nan"), "output: float nan is no JSON number"),
+        ("\ud800", "output: text holds a lone surrogate"),
+        (Row(), "output: a model instance .* cannot be stored; store its pk"),
+        ({1: 2}, "output: key 1 is int; keys must be plain str"),
+    ],
+    ids=["object", "nan", "surrogate", "model", "key"],
+)
+def test_value_that_cannot_be_kept_names_step_and_key_path(value, place):
+    attempts = []
+
+    def work():
+        attempts.append(1)
+        return value
+
+    result = run(Call(work, retry=Retry(attempts=3, delay=0)))
+
+    with pytest.raises(AssertionError, match=rf"Step 'it' cannot keep its {place}"):
+        raise AssertionError(result.error)
+    assert len(attempts) == 1  # it would be refused each time
+
+
+def test_output_larger_than_allowed_is_refused():
+    from django_workflows.core.driving import Limits
+
+    result = run(Call(lambda: "x" * 100), limits=Limits(payload_bytes=50))
+
+    assert "102 bytes are more than MAX_PAYLOAD_BYTES (50) allows" in result.error
+
+
+# goto -------------------------------------------------------------------------------------------
+
+
+def test_goto_goes_there_with_its_output():
+    workflow = flow(
+        a=Call(lambda: goto("c", output=5)), b=Call(lambda: 6), c=End(result=F("ctx"))
+    )
+
+    assert run(workflow).output == {"a": 5}
+
+
+def test_goto_a_step_that_is_not_there_fails():
+    engine = engine_of(flow(a=Call(lambda: goto("nowhere")), b=End()))
+
+    result = engine.run()
+
+    assert result.error == "StepError: There is no step 'nowhere' to go to here; there are: a, b."
+    assert history(engine, result.execution_id, "completed") == []
+
+
+# Options ----------------------------------------------------------------------------------------
+
+
+def test_problems_of_the_options():
+    call = Call(
+        double, retry=Retry(attempts=0), timeout=0, output_schema={"type": "no such type"}
+    ).compiled("it")
+
+    retry, timeout, schema = call.problems()
+
+    assert retry == "retry attempts must be at least 1, not 0"
+    assert timeout == "timeout must be positive, not 0"
+    assert schema.startswith("output_schema is no JSON Schema: 'no such type' is not valid")
+
+
+def test_service_that_cannot_be_called_is_a_problem():
+    assert list(Call("sys.path").compiled("it").problems()) == [
+        "service 'sys.path' is not callable"
+    ]
+
+
+def test_sound_options_are_no_problem():
+    call = Call(double, timeout=1, output_schema=SCHEMA)
+
+    assert list(call.problems()) == []
+    assert list(call.compiled("it").problems()) == []
+    assert call.retry is ONCE
+
+
+def test_call_says_what_it_reads_and_sets():
+    call = Call(double, input={"n": "$a.b"}, name="it")
+
+    assert [str(ref) for ref in call.references()] == ["$a.b"]
+    assert list(call.sets()) == ["it"]
+    assert list(Call(double, output=None).sets()) == []
