@@ -33,7 +33,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 
 class WorkflowError(Exception):
@@ -236,5 +235,15 @@ class ChildFailed(StepError):
 
 def describe(error: BaseException) -> str:
     """Return ``error`` as executions keep it: ``ValueError: message``."""
-    message: Any = str(error)
+    message = message_of(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def message_of(error: BaseException) -> str:
+    """Return the text of ``error`` as it can be kept."""
+    return escaped(str(error))
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with lone surrogates, as in file names that are no UTF-8, written as escapes."""
+    return text.encode(errors="backslashreplace").decode()

@@ -71,8 +71,12 @@ def limits() -> Limits:
 
 
 def dispatch(execution: Execution) -> None:
-    """Ring for a pending execution, once what this thread has written is committed."""
-    if execution.status == ExecutionStatus.PENDING:
+    """
+    Ring for what is pending, or was being driven, once what this thread has written is committed.
+
+    The claim refuses whoever comes while its driver lives.
+    """
+    if execution.status in {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}:
         store().on_commit(lambda: adapter().dispatch(execution))
 
 

@@ -146,5 +146,5 @@ values = st.recursive(
             st.one_of(text, st.sampled_from(["$date", "$dict", "$"])), inner, max_size=4
         ),
     ),
-    max_leaves=20,
+    max_leaves=10,
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import clock
-from django_workflows.core.accepting import accept, advance
+from django_workflows.core.accepting import accept, advance, kept
 from django_workflows.core.children import drive_child
 from django_workflows.core.driving import Accepted, logger
 from django_workflows.core.execution import (
@@ -27,7 +28,7 @@ from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
 from django_workflows.core.steps.base import Step
 from django_workflows.core.threads import OutOfTime
 from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import StepTimeout, describe
+from django_workflows.exceptions import StepTimeout, describe, escaped, message_of
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import Graph
@@ -68,7 +69,7 @@ class StepRun:
 
     def note(self, given: Any) -> None:
         """See Run.note()."""
-        self.given = given
+        self.given = kept(self, "input", given)
 
     def scope(
         self,
@@ -197,12 +198,15 @@ class StepRun:
         failure = {
             "step": getattr(error, "workflow_step", self.state.path),
             "class": type(error).__name__,
-            "message": str(error),
+            "message": message_of(error),
         }
         self.drive.withdraw(f"{self.state.path}/")
         self.drive.withdraw(f"{self.state.path}[")
-        state = self.state.with_ctx(_last_error=failure)
         cursor = advance(self.graph, self.cursor, self.step.on_error, rescue=True)
+        if cursor.end is None:
+            state = self.state.with_ctx(_last_error=failure)
+        else:  # no step of this scope is there to see it
+            state = self.state.without_ctx("_last_error")
         self.walk.put(cursor, state)
         self.drive.checkpoint()
         return Accepted(cursor=cursor, state=state)
@@ -241,7 +245,8 @@ class StepRun:
         path = self.state.path
         if not hasattr(error, "workflow_step"):
             # The first step that it passes is the one it came from.
-            error.workflow_step = path  # type: ignore[attr-defined]
+            with suppress(AttributeError):  # a frozen one
+                error.workflow_step = path  # type: ignore[attr-defined]
         message = describe(error)
         entry = Entry(
             execution_id=self.state.execution_id,
@@ -274,4 +279,4 @@ class StepRun:
 
 def short_traceback(error: BaseException) -> str:
     """Return the traceback of ``error`` without local variables, bounded in length."""
-    return "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    return escaped("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])

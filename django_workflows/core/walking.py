@@ -60,6 +60,7 @@ class ScopeWalk:
         """
         if cursor.at is None and cursor.end is None:
             cursor = advance(graph, cursor, graph.first)
+            self.put(cursor, state)
         while cursor.end is None:
             if self.stopped is not None and self.stopped():
                 return ScopeEnd(state=state, cursor=cursor, stopped=True)

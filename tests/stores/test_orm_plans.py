@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_workflows.core import clock
@@ -12,6 +12,13 @@ from django_workflows.core.decisions import Change
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.waits import Answer, WaitKind, WaitStatus
 from django_workflows.exceptions import ExecutionNotFound, StaleExecution
+from django_workflows.models import (
+    WorkflowEntry,
+    WorkflowEvent,
+    WorkflowExecution,
+    WorkflowVersion,
+    WorkflowWait,
+)
 from django_workflows.stores.orm import OrmStore
 from tests.factories import InboxEventFactory
 from tests.stores.contract.records import (
@@ -22,6 +29,8 @@ from tests.stores.contract.records import (
     make_execution,
     make_wait,
 )
+
+MODELS = [WorkflowExecution, WorkflowEntry, WorkflowWait, WorkflowEvent, WorkflowVersion]
 
 
 @pytest.fixture
@@ -171,17 +180,18 @@ SELECT 'workflow ' || n % 100, n, '{}' FROM generate_series(1, 10000) AS n
 @pytest.fixture(scope="module")
 def crowded(django_db_setup, django_db_blocker):
     """A hundred thousand of everything, for all tests of this module, and gone after them."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        with connection.cursor() as cursor:
-            for sql in (EXECUTIONS, ENTRIES, WAITS, EVENTS, VERSIONS, "ANALYZE"):
-                cursor.execute(sql)
-        yield
-        transaction.set_rollback(True)
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for sql in (EXECUTIONS, ENTRIES, WAITS, EVENTS, VERSIONS, "ANALYZE"):
+            cursor.execute(sql)
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        tables = ", ".join(model._meta.db_table for model in MODELS)
+        cursor.execute(f"TRUNCATE {tables}")
 
 
 @pytest.fixture
-def plans(crowded):
-    """Collect the plan of each statement that is executed, and undo what they wrote."""
+def plans(crowded, db):
+    """Collect the plan of each statement that is executed."""
     collected = []
 
     def explain(execute, sql, params, many, context):
@@ -192,9 +202,8 @@ def plans(crowded):
                 collected.append((sql, plan if isinstance(plan, list) else json.loads(plan)))
         return execute(sql, params, many, context)
 
-    with transaction.atomic(), connection.execute_wrapper(explain):
+    with connection.execute_wrapper(explain):
         yield collected
-        transaction.set_rollback(True)
 
 
 def nodes(plan):

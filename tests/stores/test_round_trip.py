@@ -46,6 +46,7 @@ def plain(*records: Record):
     return [exact(record.to_dict()) for record in records]
 
 
+@settings(max_examples=30)
 @given(executions())
 def test_an_execution_is_the_same_after_its_plain_form(execution):
     copy = Execution.from_dict(execution.to_dict())
@@ -54,6 +55,7 @@ def test_an_execution_is_the_same_after_its_plain_form(execution):
     assert plain(copy) == plain(execution)
 
 
+@settings(max_examples=30)
 @given(executions())
 def test_an_execution_is_the_same_after_being_a_state(execution):
     copy = Execution.from_state(execution.to_state(), execution.to_result())
@@ -70,7 +72,7 @@ def memory():
 
 
 @pytest.fixture
-def orm(transactional_db):
+def orm():
     return pytest.importorskip("django_workflows.stores.orm").OrmStore()
 
 
@@ -94,13 +96,20 @@ def sqlalchemy(tmp_path):
     store.engine.dispose()
 
 
-@pytest.fixture(params=["memory", "orm", "redis", "sqlalchemy"])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("orm", marks=pytest.mark.django_db(transaction=True)),
+        "redis",
+        "sqlalchemy",
+    ]
+)
 def store(request):
     return request.getfixturevalue(request.param)
 
 
 several = settings(
-    max_examples=40,
+    max_examples=20,
     # One store for all examples of a test: each makes an execution of its own.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -184,17 +184,20 @@ def test_an_error_of_the_step_itself_is_passed_on_as_it_is(store):
         step()
 
 
-def cut(connection):
-    """Close the connection from the server's side."""
+def number(connection):
+    """Return what the server calls the connection."""
     is_postgres = connection.dialect.name == "postgresql"
-    number = connection.exec_driver_sql(
-        "SELECT pg_backend_pid()" if is_postgres else "SELECT connection_id()"
-    ).scalar()
-    admin = sa.create_engine(connection.engine.url)
-    with admin.connect() as other:
-        other.exec_driver_sql(
-            f"SELECT pg_terminate_backend({number})" if is_postgres else f"KILL {number}"
-        )
+    name = "pg_backend_pid" if is_postgres else "connection_id"
+    return connection.exec_driver_sql(f"SELECT {name}()").scalar()
+
+
+def cut(engine, number):
+    """Close a connection from the server's side."""
+    is_postgres = engine.dialect.name == "postgresql"
+    kill = f"SELECT pg_terminate_backend({number})" if is_postgres else f"KILL {number}"
+    admin = sa.create_engine(engine.url)
+    with admin.connect() as connection:
+        connection.exec_driver_sql(kill)
     admin.dispose()
 
 
@@ -205,7 +208,7 @@ def test_a_connection_that_breaks_in_atomic_is_unavailable(request, name):
     def step():
         with store.atomic() as connection:
             store.create(make_execution())
-            cut(connection)
+            cut(store.engine, number(connection))
             store.find()
 
     with pytest.raises(StoreUnavailable):
@@ -218,7 +221,9 @@ def test_a_connection_that_breaks_in_atomic_is_unavailable(request, name):
 def test_a_connection_that_broke_while_nobody_used_it_is_replaced(request, name):
     store = emptied(request.getfixturevalue(name))
     with store.engine.connect() as connection:
-        cut(connection)
+        idle = number(connection)
+
+    cut(store.engine, idle)
 
     assert store.find() == []
 
@@ -299,6 +304,24 @@ def test_a_row_that_somebody_inserts_in_between_is_updated(store, monkeypatch):
     store.save(execution)
 
     assert store.load(execution.id) == execution
+
+
+def test_a_wait_that_was_given_an_event_in_between_takes_no_other(store, monkeypatch):
+    wait = make_wait(make_execution(), key="paid:7")
+    for _ in range(2):
+        store.add_event(InboxEvent(name="paid", key="7"))
+    given = store.reserve_event(wait)
+    look = module.writing.records
+
+    def look_too_early(*arguments):
+        monkeypatch.undo()
+        look(*arguments)
+        return []
+
+    monkeypatch.setattr(module.writing, "records", look_too_early)
+
+    assert store.reserve_event(wait) == given
+    assert store.reserve_event(make_wait(make_execution(), key="paid:7")) is not None
 
 
 def test_an_execution_that_is_deleted_while_another_takes_its_place_is_created(store, monkeypatch):

@@ -78,7 +78,7 @@ class Run(Protocol):
         """Return what this step kept at the last checkpoint."""
 
     def note(self, given: Any) -> None:
-        """Let the history show ``given`` as this step's input."""
+        """Let the history show ``given`` as this step's input. Raise OutputError, see kept()."""
 
     def scope(
         self,

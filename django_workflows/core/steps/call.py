@@ -6,7 +6,7 @@ import asyncio
 import copy
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property, partial, update_wrapper
 from importlib import import_module
@@ -105,8 +105,8 @@ class Call(Step):
 
     @cached_property
     def is_async(self) -> bool:
-        """Say whether the work is a coroutine function."""
-        return inspect.iscoroutinefunction(inspect.unwrap(_function(self.work)))
+        """Say whether the work is a coroutine function, whose timeout needs no thread."""
+        return inspect.iscoroutinefunction(_function(self.work))
 
     @cached_property
     def _takes_state(self) -> bool:
@@ -130,8 +130,11 @@ class Call(Step):
         return self.proceed(state, returned)
 
     def _call(self, state: State, run: Run) -> Any:
-        work = self._prepared(state, run)
-        return async_to_sync(self._await)(work) if self.is_async else work()
+        returned = self._prepared(state, run)()
+        # Asked of what comes back, as a decorator hides what kind of function is inside.
+        if inspect.isawaitable(returned):
+            return async_to_sync(self._await)(returned)
+        return returned
 
     def _prepared(self, state: State, run: Run) -> Callable[[], Any]:
         """Return the work with its arguments: copies, so that it cannot change what is stored."""
@@ -140,12 +143,16 @@ class Call(Step):
             given = copied(resolve(self.input, state))
             run.note(given)
             return partial(work, **given) if isinstance(given, dict) else partial(work, given)
-        return partial(work, read_only(state)) if self._takes_state else partial(work)
+        if not self._takes_state:
+            return partial(work)
+        seen = read_only(state)
+        # A service may have other parameters, with defaults, before its state.
+        return partial(work, seen) if self.is_method else partial(work, state=seen)
 
-    async def _await(self, work: Callable[[], Any]) -> Any:
+    async def _await(self, returned: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(self.timeout) as limit:
-                return await work()
+                return await returned
         except TimeoutError as error:
             if not limit.expired():
                 raise

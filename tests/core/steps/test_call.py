@@ -1,6 +1,7 @@
 from functools import wraps
 
 import pytest
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db.models import F
 
 from django_workflows.core.retry import ONCE, Retry
@@ -123,6 +124,33 @@ def test_asynchronous_service():
         return f"got {url}"
 
     assert run(Call(fetch, input={"url": "x"})).output == "got x"
+
+
+async def waiting():
+    return 6
+
+
+def blocking(function):
+    @wraps(function)
+    def wrapper():
+        return async_to_sync(function)()
+
+    return wrapper
+
+
+class Fetch:
+    async def __call__(self):
+        return 6
+
+
+@pytest.mark.parametrize(
+    "service",
+    [waiting, watching(waiting), blocking(waiting), sync_to_async(lambda: 6), Fetch()],
+    ids=["plain", "wrapped", "made blocking", "made asynchronous", "object"],
+)
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_asynchronous_service_however_it_is_decorated(service, timeout):
+    assert run(Call(service, timeout=timeout)).output == 6
 
 
 def test_input_of_a_service_is_in_its_entry(store):

@@ -1,0 +1,1 @@
+"""Our figures beside the machine's own limit, measured side by side in one run."""

@@ -1,0 +1,92 @@
+"""A page is read from top to bottom, in a Python of its own: see the fixture ``reader``."""
+
+import doctest
+import importlib
+import sys
+from types import ModuleType
+
+import pytest
+from django.test import override_settings
+
+from django_workflows import load_workflow, registry, wiring
+from django_workflows.core import clock
+from django_workflows.core.steps import step_types
+
+
+class Reader:
+    """Does what a page says: runs its Python, writes its files, takes over its settings."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.module = ModuleType("page")
+        self.overridden = None
+
+    @property
+    def names(self):
+        return vars(self.module)
+
+    def do(self, block):
+        if block.caption:
+            self.write(block)
+        if block.language == "python":
+            # Blank lines put the code where it stands on the page, for tracebacks.
+            source = "\n" * (block.line - 1) + block.code
+            exec(compile(source, str(block), "exec", dont_inherit=True), self.names)
+            self.take_settings()
+        elif block.language == "pycon":
+            self.converse(block)
+        elif block.language == "yaml":
+            load_workflow(block.code, add=False)
+
+    def converse(self, block):
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        test = doctest.DocTestParser().get_doctest(
+            block.code, self.names, str(block), str(block.page), block.line - 1
+        )
+        # A class defined in conversation belongs to the page as well.
+        test.globs = self.names
+        said = []
+        doctest.DocTestRunner(optionflags=flags).run(test, out=said.append, clear_globs=False)
+        assert not said, "".join(said)
+
+    def write(self, block):
+        path = self.folder / block.caption
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.code)
+        importlib.invalidate_caches()
+
+    def take_settings(self):
+        if "WORKFLOWS" in self.names:
+            self.stop_settings()
+            self.overridden = override_settings(WORKFLOWS=self.names.pop("WORKFLOWS"))
+            self.overridden.enable()
+
+    def stop_settings(self):
+        if self.overridden is not None:
+            self.overridden.disable()
+            self.overridden = None
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """Yield a reader in an empty folder; what a page registers, imports and sets is undone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    reader = Reader(tmp_path)
+    modules, workflows, kinds = set(sys.modules), set(registry), set(step_types)
+    sys.modules["page"] = reader.module
+    wiring.forget()
+    try:
+        yield reader
+    finally:
+        reader.stop_settings()
+        for name in set(registry) - workflows:
+            registry.remove(name)
+        for name in set(step_types) - kinds:
+            step_types.remove(name)
+        for name in set(sys.modules) - modules:
+            module_file = getattr(sys.modules[name], "__file__", None)
+            if name == "page" or (module_file and module_file.startswith(str(tmp_path))):
+                del sys.modules[name]
+        clock.reset()
+        wiring.forget()
