@@ -67,6 +67,9 @@ def _halt(run: StepRun, halt: HaltResult) -> Accepted:
         # The wait belongs to the nested step, which has opened it.
         return Accepted(cursor=run.cursor, state=run.state, halt=halt)
     state = run.state
+    if halt.resume_step is not None:
+        # Told now rather than to whoever answers, perhaps in days.
+        advance(run.graph, run.cursor, halt.resume_step)
     data = kept(run, "halt data", dict(halt.data))
     wait = Wait(
         execution_id=state.execution_id,

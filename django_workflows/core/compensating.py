@@ -15,14 +15,24 @@ from django_workflows.core.execution import (
     ContinueResult,
     EntryAction,
     ExecutionStatus,
+    State,
     StepOutcome,
 )
 from django_workflows.core.frames import Cursor
 from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
+from django_workflows.core.steps.base import Run, Step
 from django_workflows.core.visiting import StepRun
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.core.walking import ScopeWalk
 from django_workflows.exceptions import StepError, describe
+
+
+class Gone(Step):
+    """Stands for a compensation that was there when its step completed."""
+
+    def execute(self, state: State, run: Run) -> StepOutcome:
+        """Raise StepError."""
+        raise StepError(f"Step {self.name} is not in this version of the workflow any more.")
 
 
 def compensate(drive: Drive, scope: ScopeWalk) -> Wait | None:
@@ -58,7 +68,8 @@ def _undo(drive: Drive, scope: ScopeWalk, undo: Compensation) -> Wait | None:
         path=path,
         attempt=undo.attempt,
     )
-    run = StepRun(scope, graph, graph.steps[undo.target], Cursor(at=undo.target), state)
+    step = graph.steps.get(undo.target) or Gone(name=undo.target)
+    run = StepRun(scope, graph, step, Cursor(at=undo.target), state)
     try:
         if run.step.atomic:
             drive.atomically(run.execute, partial(_accept, run))

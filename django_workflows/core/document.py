@@ -68,9 +68,8 @@ def load_document(
     text = str(source) if is_text else _read(Path(source), document)
     origin = _fingerprint(text) if is_text else os.path.abspath(source)  # noqa: PTH100  "." stays out
     definition = _definition(document, _parse(text, document), origin)
-    if definition.graph.steps:
-        for problem in problems(definition):
-            document.adopt(problem.message)
+    for problem in problems(definition):
+        document.adopt(problem.message)
     if document.found:
         raise document.error(definition.id)
     return definition

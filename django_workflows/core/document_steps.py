@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, Self
 
 from django_workflows.core.conditions import Combined, Condition, Test
 from django_workflows.core.definition import FINISHED
@@ -106,7 +106,7 @@ class StepReader(Reader):
         for reader in self.readers(key):
             readers[reader._identity(readers)] = reader
         if not readers:
-            if key not in self.wrong and not self.wrong & {f"{key}[0]"}:
+            if not self.wrong & {key, f"{key}[0]"}:
                 self.problem("needs at least one step", key)
             return [Unread(self.document.stand_in(), set(), set())]
         everywhere = {FINISHED, *ends, *(() if alone else readers)}
@@ -114,6 +114,11 @@ class StepReader(Reader):
             reader._step(self.path, name, frozenset({name, *everywhere}), alone=alone)
             for name, reader in readers.items()
         ]
+
+    def _within(self, node: Node, keys: str) -> Self:
+        inner = super()._within(node, keys)
+        inner.path, inner.scope = self.path, self.scope
+        return inner
 
     def _identity(self, taken: dict[str, StepReader]) -> str:
         """Return the step's id, or a stand-in where it cannot be taken."""

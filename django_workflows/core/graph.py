@@ -7,12 +7,13 @@ other functions take what it returns and need no definition any more.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from django.db.models import F
 
 from django_workflows.core.conditions import Combined, Condition, Test
-from django_workflows.core.definition import BREAK, CONTINUE, FINISHED, WorkflowDefinition
+from django_workflows.core.definition import BREAK, CONTINUE, FINISHED, Graph, WorkflowDefinition
 from django_workflows.core.edges import edges, may_end
 from django_workflows.core.expressions import Reference
 from django_workflows.core.gotos import named_targets, possible_targets
@@ -48,9 +49,10 @@ def export(definition: WorkflowDefinition) -> dict[str, Any]:
     """
     nodes: list[dict[str, Any]] = []
     ways: list[dict[str, str]] = []
+    undoing = {step.compensate for _, step, _ in definition.graph.walk() if step.compensate}
     for scope in Scope(definition.graph).walk():
         nodes += [_node(scope, name, step) for name, step in scope.graph.steps.items()]
-        ways += _ways(scope, {step.compensate for _, step, _ in definition.graph.walk()})
+        ways += _ways(scope, undoing if scope.holder is None else ())
     known = {node["id"] for node in nodes}
     return {
         "id": definition.id,
@@ -90,46 +92,45 @@ def _shape(step: Step) -> str:
     return "terminal" if step.terminal or step.type == "start" else "task"
 
 
-def _ways(scope: Scope, compensations: set[str | None]) -> list[dict[str, str]]:
+def _ways(scope: Scope, undoing: Collection[str]) -> list[dict[str, str]]:
     """Return what leads from the steps of one scope to others, and into their own scopes."""
-    graph, prefix = scope.graph, scope.prefix
-    found: list[dict[str, str]] = []
-
-    def add(name: str, target: str, kind: str, label: str) -> None:
-        target = prefix + target if target in graph.steps else target
-        found.append({"from": prefix + name, "to": target, "kind": kind, "label": label})
-
-    for name, step in graph.steps.items():
-        for edge in edges(graph, name):
-            label = condition_text(edge.test) if edge.test else _LABELS.get(edge.kind, "")
-            add(name, edge.target, edge.kind, label)
-        if may_end(graph, name) and not step.terminal:
-            add(name, FINISHED, "next", "")
-        for target in named_targets(step):
-            add(name, target, "goto", _LABELS["goto"])
-        for branch, inner in step.scopes().items():
-            if inner.first is not None:
-                first = f"{name}/{branch}/{inner.first}" if branch else f"{name}/{inner.first}"
-                add(name, prefix + first, "body", branch)
-        if step.compensate is not None:
-            found.append(
-                {
-                    "from": prefix + name,
-                    "to": step.compensate,
-                    "kind": "compensate",
-                    "label": _LABELS["compensate"],
-                }
-            )
-    told = {way["to"] for way in found} | {prefix + str(graph.first)}
-    hidden = [
-        name
-        for name in graph.steps
-        if prefix + name not in told and not (scope.holder is None and name in compensations)
+    found = [
+        _way(scope, name, target, kind, label)
+        for name in scope.graph.steps
+        for target, kind, label in _written(scope.graph, name, undoing)
     ]
-    for name, step in graph.steps.items():
-        for target in possible_targets(step, hidden):
-            add(name, target, "goto", _LABELS["goto"])
+    told = {way["to"] for way in found} | {scope.prefix + target for target in undoing}
+    # What nothing written leads to is reached by code; then a mere text in it tells from where.
+    hidden = [name for name in scope.graph.steps if scope.prefix + name not in told][1:]
+    found += [
+        _way(scope, name, target, "goto", _LABELS["goto"])
+        for name, step in scope.graph.steps.items()
+        for target in possible_targets(step, hidden)
+    ]
     return found
+
+
+def _way(scope: Scope, name: str, target: str, kind: str, label: str) -> dict[str, str]:
+    is_step = target in scope.graph.steps or kind == "body"
+    to = scope.prefix + target if is_step and kind != "compensate" else target
+    return {"from": scope.prefix + name, "to": to, "kind": kind, "label": label}
+
+
+def _written(graph: Graph, name: str, undoing: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield target, kind and label of every way out of one step."""
+    step = graph.steps[name]
+    for edge in edges(graph, name):
+        label = condition_text(edge.test) if edge.test else _LABELS.get(edge.kind, "")
+        yield edge.target, edge.kind, label
+    if may_end(graph, name) and not step.terminal and name not in undoing:
+        yield FINISHED, "next", ""
+    for target in named_targets(step):
+        yield target, "goto", _LABELS["goto"]
+    for branch, inner in step.scopes().items():
+        if inner.first is not None:
+            yield f"{name}/{branch}/{inner.first}".replace("//", "/"), "body", branch
+    if step.compensate is not None:
+        yield step.compensate, "compensate", _LABELS["compensate"]
 
 
 def condition_text(test: Condition) -> str:

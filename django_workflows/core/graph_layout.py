@@ -1,4 +1,4 @@
-"""Where the boxes of a drawing stand and how its lines go: layers from top to bottom, by grandalf."""
+"""Where boxes stand and how lines go: in layers from top to bottom, by grandalf."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from grandalf.layouts import SugiyamaLayout, VertexViewer
 Size = tuple[float, float]
 Line = tuple[str, str]
 
-GAP_X, GAP_Y = 26.0, 36.0
+GAP_X, GAP_Y = 26.0, 40.0
 _BEND: Size = (10.0, 1.0)
 #: How often the order within the layers is improved; more changes hardly anything.
 _ROUNDS = 4
@@ -90,7 +90,9 @@ class _Component:
         #: For each line the vertices it passes, from above to below.
         self.chains: dict[Line, list[Vertex]] = {}
         for line in lines:
-            upper, lower = (self.vertices[name] for name in (line[::-1] if line in self.back else line))
+            upper, lower = (
+                self.vertices[name] for name in (line[::-1] if line in self.back else line)
+            )
             # A line up goes around, by a bend of its own, so that it is none of the lines down.
             bends = [_vertex(f"{line}", _BEND)] if line in self.back else []
             self.chains[line] = [upper, *bends, lower]
@@ -103,13 +105,18 @@ class _Component:
     def place(self) -> Layout:
         """Return the layout, from 0 to the right and down."""
         every = dict.fromkeys(
-            [*self.vertices.values(), *(vertex for chain in self.chains.values() for vertex in chain)]
+            [
+                *self.vertices.values(),
+                *(vertex for chain in self.chains.values() for vertex in chain),
+            ]
         )
         sugiyama = SugiyamaLayout(graph_core([*every], [*self.edges.values()]))
         sugiyama.xspace, sugiyama.yspace = GAP_X, GAP_Y
         sugiyama.dw, sugiyama.dh = _BEND
         entered = {lower for _, lower in self.edges}
-        sugiyama.init_all(roots=[vertex for vertex in every if vertex not in entered], inverted_edges=[])
+        sugiyama.init_all(
+            roots=[vertex for vertex in every if vertex not in entered], inverted_edges=[]
+        )
         sugiyama.draw(_ROUNDS)
         return self._read(sugiyama)
 

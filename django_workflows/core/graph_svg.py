@@ -8,32 +8,33 @@ readable in it. What was taken and where an execution stands shows by colour and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 from django_workflows.core.definition import plain_path
-from django_workflows.core.graph_layout import Band, Layout, Size, layout
+from django_workflows.core.graph_layout import Size, layout
 from django_workflows.core.graph_shapes import (
-    CURRENT,
     TAKEN,
-    arrow,
+    Mark,
     badge,
-    clipped,
+    corner,
     curve,
+    edge_of,
     element,
-    inset,
     outline,
+    reach,
+    safe,
     text,
     text_width,
 )
+from django_workflows.core.graph_trace import Trace
 
+_MARGIN, _HEADER, _PADDING, _BRANCH_GAP = 18.0, 40.0, 18.0, 22.0
+_BOX, _DIAMOND, _LABEL, _PILL, _DOT = 46.0, 58.0, 16.0, 22.0, 14.0
 _DASHES = {"on_error": "6 4", "compensate": "2 4"}
-_MARGIN, _HEADER, _PADDING = 16.0, 34.0, 14.0
-_HEIGHTS = {"decision": 58.0}
-_START, _LABEL, _END = "start", "label", "end"
+_MOST_APART = 22.0  # of two lines at one edge
 
 
 def svg(graph: Mapping[str, Any], *, taken: Iterable[str] = (), current: str | None = None) -> str:
@@ -43,16 +44,16 @@ def svg(graph: Mapping[str, Any], *, taken: Iterable[str] = (), current: str | N
     ``taken`` are the paths of the steps that were done, in their order, and ``current`` is the
     path of the one where the execution stands; numbers of iterations in them do not matter.
     """
-    trace = Trace(tuple(map(plain_path, taken)), None if current is None else plain_path(current))
+    trace = Trace(map(plain_path, taken), None if current is None else plain_path(current))
     picture = _Picture(graph, "", trace)
-    width, height = picture.width + 2 * _MARGIN, picture.height + 2 * _MARGIN
-    name = f"{graph['name']} {graph['version']}".strip()
+    width, height = picture.size[0] + 2 * _MARGIN, picture.size[1] + 2 * _MARGIN
+    name = f"{graph['name']} {graph['version']}"
     return element(
         "svg",
-        element("title", clipped(name, 200)),
-        *picture.at(_MARGIN, _MARGIN),
+        element("title", safe(name)),
+        _moved(_MARGIN, _MARGIN, picture.drawn()),
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width:g} {height:g}",
+        viewBox=f"0 0 {width:.0f} {height:.0f}",
         width=round(width),
         height=round(height),
         role="img",
@@ -62,78 +63,208 @@ def svg(graph: Mapping[str, Any], *, taken: Iterable[str] = (), current: str | N
     )
 
 
-@dataclass(frozen=True)
-class Trace:
-    """Which way an execution has gone, and where it stands."""
+@dataclass(frozen=True, slots=True)
+class _Stroke:
+    """How one line is drawn."""
 
-    taken: tuple[str, ...]
-    current: str | None
+    kind: str
+    is_taken: bool
+    has_head: bool = True
 
-    def mark(self, path: str) -> str:
-        """Return "current", "within" (it stands inside), "taken" or nothing."""
-        if path == self.current:
-            return "current"
-        if self.current is not None and self.current.startswith(f"{path}/"):
-            return "within"
-        return "taken" if path in self._done else ""
+    def ink(self) -> dict[str, Any]:
+        dashes = _DASHES.get(self.kind)
+        if self.is_taken:
+            return {"stroke": TAKEN, "stroke_width": 2.6, "stroke_dasharray": dashes}
+        return {
+            "stroke": "currentColor",
+            "stroke_opacity": 0.6,
+            "stroke_width": 1.3,
+            "stroke_dasharray": dashes,
+        }
 
-    def goes(self, source: str, target: str) -> bool:
-        """Say whether it went from one step straight to the other."""
-        return (source, target) in self._moves
 
-    @cached_property
-    def _done(self) -> frozenset[str]:
-        return frozenset(self.taken)
+@dataclass(frozen=True, slots=True)
+class _Box:
+    """A place in the layout: a step, or what stands for a start, an end or a label."""
 
-    @cached_property
-    def _moves(self) -> frozenset[tuple[str, str]]:
-        moves: set[tuple[str, str]] = set()
-        last: dict[str, str] = {}  # by scope: what runs in another one lies between
-        here = [self.current] if self.current is not None else []
-        around = [path for path in self._around if path not in self._done]
-        for path in (*self.taken, *around, *here):
-            scope = path.rpartition("/")[0]
-            if scope in last:
-                moves.add((last[scope], path))
-            last[scope] = path
-        return frozenset(moves)
-
-    @property
-    def _around(self) -> list[str]:
-        parts = (self.current or "").split("/")
-        return ["/".join(parts[:end]) for end in range(1, len(parts))]
+    shape: str
+    size: Size
+    markup: str
 
 
 class _Picture:
     """One scope, drawn; what is nested in its steps is a picture within."""
 
     def __init__(self, graph: Mapping[str, Any], scope: str, trace: Trace) -> None:
+        self.graph = graph
         self.trace = trace
-        self.nodes = {node["id"]: node for node in graph["nodes"] if node["scope"] == scope}
-        self.inner = {
-            path: [(inner, _Picture(graph, inner, trace)) for inner in node["scopes"]]
-            for path, node in self.nodes.items()
-            if node["shape"] == "group"
-        }
-        self.edges = _together(
-            edge
-            for edge in graph["edges"]
-            if edge["from"] in self.nodes and edge["to"] in self.nodes
+        self.boxes: dict[str, _Box] = {}
+        self.strokes: dict[tuple[str, str], _Stroke] = {}
+        nodes = [node for node in graph["nodes"] if node["scope"] == scope]
+        if not scope and nodes and nodes[0]["type"] != "start":
+            self._add_start(nodes[0]["id"])
+        for node in nodes:
+            self.boxes[node["id"]] = self._step(node)
+        self._add_edges({node["id"] for node in nodes})
+        self._add_exits({node["id"] for node in nodes}, nested=bool(scope))
+        sizes = {name: box.size for name, box in self.boxes.items()}
+        self.layout = layout(sizes, list(self.strokes))
+        self.size: Size = (self.layout.width, self.layout.height)
+
+    # What stands in it --------------------------------------------------------------------------
+
+    def _step(self, node: Mapping[str, Any]) -> _Box:
+        mark = self.trace.mark(node["id"])
+        if node["shape"] == "group":
+            size, inside = self._group(node)
+        else:
+            size, inside = _plain(node)
+        title = ", ".join(filter(None, [f"{node['id']} ({node['type']})", _SAID[mark]]))
+        told = f"{title}: {node['description']}" if node["description"] else title
+        markup = element(
+            "g",
+            element("title", safe(told)),
+            outline(node["shape"], size, mark),
+            inside,
+            _moved(*corner(node["shape"], size), badge(mark)),
+            data_step=node["id"],
+            data_mark=mark or None,
         )
-        self.exits = [
-            way
-            for way in graph["exits"]
-            if way["from"] in self.nodes and (not scope or (way["to"], way["kind"]) != ("end", "next"))
+        return _Box(node["shape"], size, markup)
+
+    def _group(self, node: Mapping[str, Any]) -> tuple[Size, str]:
+        """Return a step that holds others: a header, and the pictures side by side."""
+        pictures = [(scope, _Picture(self.graph, scope, self.trace)) for scope in node["scopes"]]
+        is_branch = any(scope != node["id"] for scope, _ in pictures)
+        above = _HEADER + (24 if is_branch else 0)
+        title = 50 + text_width(node["name"], 13) + text_width(node["type"], 11)
+        inner = sum(picture.size[0] for _, picture in pictures)
+        gaps = _BRANCH_GAP * (len(pictures) - 1) if pictures else 0
+        width = max(title, inner + gaps + 2 * _PADDING)
+        height = above + max((picture.size[1] for _, picture in pictures), default=0) + _PADDING
+        left = -width / 2
+        parts = [
+            text(left + 18, -height / 2 + 24, node["name"], font_weight="600", text_anchor="start"),
+            text(
+                width / 2 - 16,
+                -height / 2 + 24,
+                node["type"],
+                size=11,
+                faint=True,
+                text_anchor="end",
+            ),
         ]
-        self.boxes: dict[str, Size] = {path: self._size(path) for path in self.nodes}
-        self.has_start = not scope and next(iter(self.nodes.values()), {}).get("type") != "start"
-        self.lines = self._lines()
-        self.layout: Layout = layout(self.boxes, list(self.lines))
+        x = -(inner + gaps) / 2
+        for scope, picture in pictures:
+            if is_branch:
+                middle = x + picture.size[0] / 2
+                parts.append(
+                    text(middle, -height / 2 + 50, scope.rpartition("/")[2], size=11, faint=True)
+                )
+            parts.append(_moved(x, -height / 2 + above, picture.drawn()))
+            x += picture.size[0] + _BRANCH_GAP
+        return (width, height), "".join(parts)
 
-    @property
-    def width(self) -> float:
-        return self.layout.width
+    def _add_start(self, first: str) -> None:
+        dot = element("circle", r=_DOT / 2, fill="currentColor")
+        self.boxes["\0start"] = _Box("terminal", (_DOT, _DOT), dot)
+        was_there = bool(self.trace.mark(first))
+        self.strokes["\0start", first] = _Stroke("next", was_there)
 
-    @property
-    def height(self) -> float:
-        return self.layout.height
+    # What joins it ------------------------------------------------------------------------------
+
+    def _add_edges(self, inside: set[str]) -> None:
+        joined: dict[tuple[str, str], list[Mapping[str, str]]] = defaultdict(list)
+        for edge in self.graph["edges"]:
+            if edge["from"] in inside and edge["to"] in inside:
+                joined[edge["from"], edge["to"]].append(edge)
+        for (source, target), edges in joined.items():
+            label = ", ".join(dict.fromkeys(edge["label"] for edge in edges if edge["label"]))
+            stroke = _Stroke(edges[0]["kind"], self.trace.goes(source, target))
+            self._join(source, target, label, stroke)
+
+    def _add_exits(self, inside: set[str], *, nested: bool) -> None:
+        for number, way in enumerate(self.graph["exits"]):
+            if way["from"] not in inside or (
+                nested and way["to"] == "end" and way["kind"] == "next"
+            ):
+                continue
+            end = f"\0end {number}"
+            self.boxes[end] = _end(way["to"])
+            self._join(way["from"], end, way["label"], _Stroke(way["kind"], is_taken=False))
+
+    def _join(self, source: str, target: str, label: str, stroke: _Stroke) -> None:
+        """Join two boxes; a label, or a line back to the same box, is a box on the way."""
+        if not label and source != target:
+            self.strokes[source, target] = stroke
+            return
+        between = f"\0label {source}\0{target}"
+        markup = text(0, 4, label, size=11, faint=True) if label else ""
+        self.boxes[between] = _Box("label", (text_width(label, 11) + 8, _LABEL), markup)
+        self.strokes[source, between] = _Stroke(stroke.kind, stroke.is_taken, has_head=False)
+        self.strokes[between, target] = stroke
+
+    # Drawing ------------------------------------------------------------------------------------
+
+    def drawn(self) -> str:
+        """Return the markup, from 0 to the right and down: lines first, boxes over them."""
+        boxes = (_moved(*self.layout.centres[name], box.markup) for name, box in self.boxes.items())
+        return "".join([*self._lines(), *boxes])
+
+    def _lines(self) -> Iterator[str]:
+        ports = self._ports()
+        for line, stroke in self.strokes.items():
+            start, end = ports[line, 0], ports[line, 1]
+            bands = self.layout.bands[line]
+            yield curve(start, end, bands, has_head=stroke.has_head, **stroke.ink())
+
+    def _ports(self) -> dict[tuple[tuple[str, str], int], tuple[float, float]]:
+        """Return where each line touches its boxes, so that no two touch at one point."""
+        sides: dict[tuple[str, bool], list[tuple[float, tuple[str, str], int]]] = defaultdict(list)
+        for line in self.strokes:
+            bands = self.layout.bands[line]
+            is_down = bands[0].leaves > bands[0].enters
+            sides[line[0], is_down].append((bands[1].x, line, 0))
+            sides[line[1], not is_down].append((bands[-2].x, line, 1))
+        found = {}
+        for (name, is_below), touching in sides.items():
+            box, (x, y) = self.boxes[name], self.layout.centres[name]
+            room = reach(box.shape, box.size)
+            apart = min(_MOST_APART, 2 * room / max(1, len(touching) - 1))
+            for place, (_, line, end) in enumerate(sorted(touching)):
+                offset = (place - (len(touching) - 1) / 2) * apart
+                depth = edge_of(box.shape, box.size, offset)
+                found[line, end] = (x + offset, y + depth if is_below else y - depth)
+        return found
+
+
+_SAID: dict[Mark, str] = {
+    "": "",
+    "taken": "done",
+    "within": "the execution stands inside",
+    "current": "the execution stands here",
+}
+
+
+def _plain(node: Mapping[str, Any]) -> tuple[Size, str]:
+    """Return a step without others in it: its name and its kind."""
+    width = max(text_width(node["name"], 13.5), text_width(node["type"], 11))
+    if node["shape"] == "decision":
+        return (max(110, width * 1.45 + 30), _DIAMOND), text(
+            0, 4.5, node["name"], font_weight="600"
+        )
+    name = text(0, -2, node["name"], font_weight="600")
+    kind = text(0, 14, node["type"], size=11, faint=True)
+    return (max(96, width + (52 if node["shape"] == "wait" else 36)), _BOX), name + kind
+
+
+def _end(word: str) -> _Box:
+    if word == "end":
+        ring = element("circle", r=_DOT / 2, stroke="currentColor", stroke_width=1.5)
+        return _Box("terminal", (_DOT, _DOT), ring + element("circle", r=3.6, fill="currentColor"))
+    size = (text_width(word, 11) + 24, _PILL)
+    return _Box("terminal", size, outline("terminal", size) + text(0, 4, word, size=11))
+
+
+def _moved(x: float, y: float, markup: str) -> str:
+    return element("g", markup, transform=f"translate({x:.1f},{y:.1f})") if markup else ""

@@ -20,9 +20,11 @@ def mermaid(graph: Mapping[str, Any]) -> str:
     """Return an exported graph as a Mermaid flowchart."""
     ids = _ids(graph)
     lines = ["flowchart TD", *_mermaid_scope(graph, ids, "", "    ")]
-    for edge in graph["edges"]:
-        if edge["kind"] != "body":  # the box around it says so, and Mermaid refuses such a line
-            lines.append(f"    {ids[edge['from']]} {_arrow(edge)} {ids[edge['to']]}")
+    lines += [
+        f"    {ids[edge['from']]} {_arrow(edge)} {ids[edge['to']]}"
+        for edge in graph["edges"]
+        if edge["kind"] != "body"  # the box around it says so, and Mermaid refuses such a line
+    ]
     for number, way in enumerate(_shown_exits(graph)):
         end = f"x{number}(({_quoted(way['to'])}))"
         lines.append(f"    {ids[way['from']]} {_arrow(way)} {end}")
@@ -69,8 +71,10 @@ def dot(graph: Mapping[str, Any]) -> str:
         "    node [shape=box, style=rounded];",
         *_dot_scope(graph, ids, "", "    "),
     ]
-    for edge in graph["edges"]:
-        lines.append(f"    {ids[edge['from']]} -> {ids[edge['to']]}{_dot_options(edge)};")
+    lines += [
+        f"    {ids[edge['from']]} -> {ids[edge['to']]}{_dot_options(edge)};"
+        for edge in graph["edges"]
+    ]
     for number, way in enumerate(_shown_exits(graph)):
         lines.append(f"    x{number} [shape=circle, label={_string(way['to'])}];")
         lines.append(f"    {ids[way['from']]} -> x{number}{_dot_options(way)};")

@@ -10,7 +10,8 @@ wrong line is left out whole, and the others are read.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -29,7 +30,7 @@ GENEROUS = 1_000_000
 MOST_PIECES = 1_000_000
 MOST_MONEY = 10_000_000
 
-Row = Mapping[str, str]
+Row = dict[str, str]
 
 
 class OrdersFileError(Exception):
@@ -70,12 +71,14 @@ def read_orders(path: Path) -> OrdersRead:
     wrong: dict[str, None] = {}  # numbers of orders to leave out, in their order
     errors = []
     for number, row in _rows(path):
-        order_id = (row.get("order_id") or "").strip()
+        order_id = row["order_id"]
         try:
             _add(orders, order_id, row, number)
         except BadRow as error:
             wrong[order_id] = None
             errors.append(f"{path.name}, line {number}: {error}")
+    if not orders and not errors:
+        raise OrdersFileError(f"{path} has no orders: nothing follows its first line.")
     left_out = [name for name in wrong if name]
     errors += [f"{path.name}: order {name} is left out because of that." for name in left_out]
     return OrdersRead([order for name, order in orders.items() if name not in wrong], errors)
@@ -86,10 +89,13 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     try:
         # Excel begins its UTF-8 with a byte order mark; -sig drops it.
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey="", strict=True)
-            _check_header(path, reader.fieldnames)
-            for row in reader:
-                yield reader.line_num, row
+            reader = csv.reader(file, skipinitialspace=True, strict=True)
+            header = [name.strip() for name in next(reader, ())]
+            _check_header(path, header)
+            for cells in reader:
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped):
+                    yield reader.line_num, _row(header, stripped)
     except OSError as error:
         raise OrdersFileError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -98,31 +104,38 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
         raise OrdersFileError(f"{path}, line {reader.line_num}: {error}.") from error
 
 
-def _check_header(path: Path, names: Iterable[str] | None) -> None:
-    header = [name.strip() for name in names or ()]
+def _check_header(path: Path, header: list[str]) -> None:
     if not header:
         raise OrdersFileError(f"{path} is empty; its first line must be {','.join(COLUMNS)}.")
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise OrdersFileError(f"{path} is separated by {header[0]!r:.0}semicolons or tabs; save it with commas.")
-    missing = [name for name in COLUMNS if header.count(name) != 1]
-    if missing:
+    if len(header) == 1 and any(other in header[0] for other in ";\t|"):
+        raise OrdersFileError(f"{path} is not separated by commas; save it so. It begins {header[0]!r}.")
+    wrong = [name for name in COLUMNS if header.count(name) != 1]
+    if wrong:
         raise OrdersFileError(
-            f"{path} must have each of the columns {', '.join(COLUMNS)} once;"
-            f" look for {', '.join(missing)}. Its first line is {','.join(header)}."
+            f"{path} must have each of the columns {', '.join(COLUMNS)} once: look for"
+            f" {', '.join(wrong)}. Its first line is {','.join(header)}."
         )
+
+
+def _row(header: list[str], cells: list[str]) -> Row:
+    row = dict(zip(header, cells, strict=False))
+    # What stands beyond the last column has the name "", and _add() refuses it.
+    return {**dict.fromkeys(COLUMNS, ""), **row, "": "".join(cells[len(header) :])}
 
 
 def _add(orders: dict[str, OrderRead], order_id: str, row: Row, number: int) -> None:
     """Add a row to its order. Raise BadRow."""
-    if "" in row:
+    if row[""]:
         raise BadRow("it has more cells than the first line; quote a comma that belongs to a text")
-    values = {name: (row[name] or "").strip() for name in COLUMNS}
+    values = {name: row[name] for name in COLUMNS}
     empty = [name for name, value in values.items() if not value]
     if empty:
         raise BadRow(f"{', '.join(empty)} must not be empty")
     for name, most in (("order_id", 60), ("customer", 150), ("country", 60), ("product", 150)):
         if len(values[name]) > most:
             raise BadRow(f"{name} is longer than {most} characters")
+        if any(unicodedata.category(character) == "Cc" for character in values[name]):
+            raise BadRow(f"{name} {values[name]!r} holds a line break or another control character")
     line = LineRead(
         values["product"], _quantity(values["quantity"]), _unit_price(values["unit_price"])
     )

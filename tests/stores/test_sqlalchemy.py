@@ -10,7 +10,7 @@ from django_workflows.core.waits import Answer, InboxEvent, Wait
 from django_workflows.exceptions import ConfigurationError, StoreUnavailable
 from tests import services
 from tests.stores.contract import StoreContract
-from tests.stores.contract.records import halted, make_entry, make_execution
+from tests.stores.contract.records import halted, make_entry, make_execution, make_wait
 
 sa = pytest.importorskip("sqlalchemy")
 

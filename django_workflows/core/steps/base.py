@@ -25,6 +25,7 @@ from django_workflows.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import Graph
+    from django_workflows.core.document_steps import StepReader
 
 #: Stands for "the step's own name", where None means "store nothing".
 OWN_NAME = "\x00own name"
@@ -144,6 +145,9 @@ class Step(ABC):
     breakable: ClassVar[bool] = False
 
     def __init__(self, **options: Unpack[StepOptions]) -> None:
+        unknown = sorted(options.keys() - StepOptions.__optional_keys__)
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no option {', '.join(unknown)}")
         self.name: str = options.get("name") or ""
         self.next = options.get("next")
         self.on_error = options.get("on_error")
@@ -162,6 +166,17 @@ class Step(ABC):
     def __set_name__(self, owner: object, name: str) -> None:
         if not self.name:
             self.name = name
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """
+        Return the step that ``reader`` stands at.
+
+        A kind with keys of its own kind reads them by the reader's getters; here, every key is a
+        keyword argument. A TypeError or ValueError is a problem of the document.
+        """
+        options: dict[str, Any] = {**reader.options()}
+        return cls(**options, **reader.rest())
 
     @property
     def output_key(self) -> str | None:

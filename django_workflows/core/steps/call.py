@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import cached_property, partial, update_wrapper
 from importlib import import_module
-from typing import Any, Self, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast, overload
 
 from asgiref.sync import async_to_sync
 from jsonschema.exceptions import SchemaError
@@ -28,6 +28,9 @@ from django_workflows.core.retry import ONCE, Retry
 from django_workflows.core.steps.base import Run, Step, StepOptions, duration
 from django_workflows.core.variables import copied, read_only
 from django_workflows.exceptions import ConfigurationError, OutputError, StepTimeout
+
+if TYPE_CHECKING:
+    from django_workflows.core.document_steps import StepReader
 
 
 def goto(step: str, output: Any = None) -> ContinueResult:
@@ -83,6 +86,24 @@ class Call(Step):
         if is_method and callable(service):
             update_wrapper(cast("Callable[..., Any]", self), service)
             self.description = self.description or inspect.getdoc(service) or ""
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). ``output`` is a ctx key, or a mapping of key and schema."""
+        output, schema = _document_output(reader)
+        return cls(
+            reader.service("service", "method"),
+            input=reader.value("input"),
+            retry=Retry(
+                attempts=reader.integer("retries", 0, least=0) + 1,
+                delay=reader.number("retry_delay", 1.0),
+                backoff=reader.number("retry_backoff", 2.0, positive=True),
+            ),
+            timeout=reader.seconds("timeout"),
+            output=output,
+            output_schema=schema,
+            **reader.options(),
+        )
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
         """See Step.compiled()."""
@@ -238,6 +259,18 @@ def imported(path: str) -> Callable[..., Any]:
             raise ConfigurationError(f"Service {path!r} is not there: {error}") from error
         return found  # type: ignore[no-any-return]
     raise ConfigurationError(f"Service {path!r} is not there: no module of that name.")
+
+
+def _document_output(reader: StepReader) -> tuple[str | None, dict[str, Any] | None]:
+    """Return the ctx key and the JSON Schema of the output, each None where there is none."""
+    inner = reader.inner("output") if reader.is_mapping("output") else None
+    if inner is None:
+        return reader.name("output"), None
+    named = inner.name("name")  # an older word for the key
+    key = inner.text("key", named or "", required=True)
+    schema = inner.mapping("schema") or None
+    inner.finish("an output")
+    return key, schema
 
 
 def _function(work: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from django_workflows.core.conditions import Condition, condition
 from django_workflows.core.execution import ContinueResult, State, StepOutcome
@@ -13,6 +13,9 @@ from django_workflows.core.steps.base import Run, Step, StepOptions
 from django_workflows.core.steps.transforms import OPERATIONS, apply
 from django_workflows.exceptions import NoRouteMatched
 
+if TYPE_CHECKING:
+    from django_workflows.core.document_steps import StepReader
+
 
 class Start(Step):
     """Where a workflow begins. Its input was checked before anything was written; implicit."""
@@ -20,6 +23,12 @@ class Start(Step):
     type = "start"
     pure = True
     has_output = False
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). The input is checked whatever ``validate_input`` says."""
+        reader.boolean("validate_input", default=True)
+        return cls(**reader.options())
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Go on."""
@@ -53,9 +62,21 @@ class Assign(Step):
                 given = {**given, key: variables.pop(key)}  # type: ignore[misc]
         super().__init__(**given)
         self.values = {**(values or {}), **variables}
+        self.in_turn = False  # documents: a value sees the variables set before it
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). The variables are set in turn, each from those before it."""
+        step = cls(reader.mapping("set"), options=reader.options())
+        step.in_turn = True
+        return step
 
     def execute(self, state: State, run: Run) -> StepOutcome:
-        """Set the keys, all from the state before the step."""
+        """Set the keys, all from the state before the step unless ``in_turn``."""
+        if self.in_turn:
+            for name, value in self.values.items():
+                state = state.with_ctx(**{name: resolve(value, state)})
+            return self.proceed(state)
         return self.proceed(state.with_ctx(**resolve(self.values, state)))
 
     def references(self) -> Iterator[Reference]:
@@ -96,6 +117,16 @@ class Router(Step):
             (condition(route.test), route.then) for route in routes
         ]
         self.default = default
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document()."""
+        routes = []
+        for route in reader.readers("routes"):
+            test = route.condition("when", required=True)
+            routes.append(When(test, then=route.target("then", required=True) or ""))
+            route.finish("a route")
+        return cls(*routes, default=reader.target("default"), **reader.options())
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Raise NoRouteMatched, with the values compared, where nothing matches."""
@@ -150,6 +181,17 @@ class Transform(Step):
             (pair, None) if isinstance(pair, str) else (pair[0], pair[1]) for pair in pairs
         ]
 
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). ``input`` is a path without a dollar sign."""
+        operations = reader.mapping("expression", required=True)
+        for name in [name for name in operations if name not in OPERATIONS]:
+            known = ", ".join(OPERATIONS)
+            reader.problem(f"has the unknown operation {name!r}; known are {known}", "expression")
+            del operations[name]
+        source, output = reader.name("input"), reader.name("output")
+        return cls(source, operations, output=output, **reader.options())
+
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Raise StepError naming the operation whose data it does not fit."""
         value = dict(state.ctx) if self.source is None else resolve(self.source, state)
@@ -179,6 +221,11 @@ class End(Step):
         options.setdefault("output", None)
         super().__init__(**options)
         self.result = result
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document()."""
+        return cls(result=reader.value("result"), **reader.options())
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Resolve the result."""

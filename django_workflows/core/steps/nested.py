@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from django_workflows.core.conditions import Condition, condition
-from django_workflows.core.definition import BREAK, Graph, compile_graph
+from django_workflows.core.definition import BREAK, CONTINUE, Graph, compile_graph
 from django_workflows.core.execution import (
     ExecutionStatus,
     HaltResult,
@@ -28,6 +28,7 @@ from django_workflows.core.waits import WaitKind
 from django_workflows.exceptions import ChildFailed, LoopExhausted, StepError
 
 if TYPE_CHECKING:
+    from django_workflows.core.document_steps import StepReader
     from django_workflows.core.workflow import Workflow
 
     WorkflowClass = type[Workflow]
@@ -78,6 +79,26 @@ class Loop(Step):
         self.on_exhausted = on_exhausted
         self.break_key = break_key
         self.body = Graph(steps={}, follow={})
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). A variable ``break_loop`` that is truthy ends the loop."""
+        over, while_ = reader.items("over"), reader.condition("while")
+        if (over is None) is (while_ is None):
+            reader.problem("needs either over or while, not both and not neither")
+            over, while_ = [], None
+        return cls(
+            over=over,
+            while_=while_,
+            as_=reader.text("as", "item"),
+            index_as=reader.text("index_as", "index"),
+            do=reader.steps("do", ends=(BREAK, CONTINUE)),
+            max=reader.integer("max", 100, least=1),
+            on_exhausted=reader.target("on_exhausted"),
+            break_key="break_loop",
+            output=reader.name("output"),
+            **reader.options(),
+        )
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
         """See Step.compiled()."""
@@ -229,6 +250,17 @@ class SubWorkflow(Step):
         self.workflow = workflow
         self.input = input
         self.child_timeout = duration(timeout)
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document()."""
+        return cls(
+            reader.text("workflow_id", required=True),
+            input=reader.value("input"),
+            timeout=reader.seconds("timeout"),
+            output=reader.name("output"),
+            **reader.options(),
+        )
 
     @property
     def workflow_id(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from django_workflows.core.definition import Graph, compile_graph
 from django_workflows.core.execution import HaltResult, State, StepOutcome
@@ -13,6 +13,9 @@ from django_workflows.core.frames import BranchFrame, BranchStatus, Cursor, Fram
 from django_workflows.core.steps.base import Run, Step, StepOptions
 from django_workflows.core.steps.nested import Steps, listed
 from django_workflows.exceptions import MergeConflict, ParallelError, describe
+
+if TYPE_CHECKING:
+    from django_workflows.core.document_steps import StepReader
 
 #: Decides between two branches that set one key: ``rule(key, earlier, later)`` in branch order.
 MergeRule = Literal["error", "first", "last"] | Callable[[str, Any, Any], Any]
@@ -58,6 +61,19 @@ class Parallel(Step):
         self.merge = merge
         self.as_list = as_list
         self.graphs: dict[str, Graph] = {}
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). Each branch is one step; of two that set a key the last wins."""
+        branches = reader.steps("branches", alone=True)
+        wait = reader.value("wait")
+        return cls(
+            {step.name: step for step in branches},
+            wait="all" if wait is None else wait,
+            merge="last",
+            as_list=True,
+            options={**reader.options(), "output": reader.name("output")},
+        )
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
         """See Step.compiled()."""

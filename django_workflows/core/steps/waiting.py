@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from django_workflows.core.execution import ContinueResult, HaltResult, State, StepOutcome
 from django_workflows.core.expressions import Reference, references, resolve
 from django_workflows.core.steps.base import Run, Step, StepOptions, duration
 from django_workflows.core.waits import Answer, Cause, WaitKind
 from django_workflows.exceptions import Rejected, StepError, WaitTimeout
+
+if TYPE_CHECKING:
+    from django_workflows.core.document_steps import StepReader
+
+#: What an approver may be, before the colon.
+APPROVER_KINDS = ("user", "group", "perm")
 
 
 class Halt(Step):
@@ -31,6 +37,17 @@ class Halt(Step):
         self.reason = reason
         self.data = data or {}
         self.resume_step = resume_step
+
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """See Step.from_document(). The response is ``$response`` afterwards."""
+        return cls(
+            reader.text("reason", "Halted"),
+            data=reader.mapping("data"),
+            resume_step=reader.target("resume_step"),
+            output="response",
+            **reader.options(),
+        )
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Halt, or go on at ``resume_step`` with the response."""
@@ -91,6 +108,28 @@ class Approval(Step):
         self.on_timeout = on_timeout
         self.response_key = response_key
 
+    @classmethod
+    def from_document(cls, reader: StepReader) -> Self:
+        """
+        See Step.from_document(). The response is ``$response`` afterwards.
+
+        A bare name among the approvers is a user where it has an ``@``, otherwise a group.
+        """
+        return cls(
+            reader.text("prompt", required=True),
+            context=reader.value("context"),
+            approvers=[_approver(name) for name in reader.texts("approvers")],
+            required=reader.integer("required", 1, least=1),
+            exclude_requester=reader.boolean("exclude_requester", default=True),
+            timeout=reader.seconds("timeout"),
+            remind_after=reader.seconds("remind_after"),
+            on_reject=reader.target("on_reject"),
+            on_timeout=reader.target("on_timeout"),
+            response_key="response",
+            output=None,
+            **reader.options(),
+        )
+
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Ask, or go where the answer leads."""
         if run.answer is None:
@@ -147,7 +186,7 @@ class Approval(Step):
             yield f"required must be at least 1, not {self.required}"
         for approver in self.approvers:
             kind, _, name = approver.partition(":")
-            if not approver.startswith("$") and (kind not in {"user", "group", "perm"} or not name):
+            if not approver.startswith("$") and (kind not in APPROVER_KINDS or not name):
                 yield (
                     f"approver {approver!r} must be 'user:NAME', 'group:NAME' or 'perm:APP.CODENAME'"
                 )
@@ -279,6 +318,13 @@ def _after(now: datetime, delay: float | None) -> datetime | None:
 
 def _timer(moment: datetime) -> HaltResult:
     return HaltResult(data={"until": moment}, kind=WaitKind.TIMER, wake_at=moment)
+
+
+def _approver(name: str) -> str:
+    """Return an approver of a document with its kind before it."""
+    if name.startswith("$") or name.partition(":")[0] in APPROVER_KINDS:
+        return name
+    return f"user:{name}" if "@" in name else f"group:{name}"
 
 
 def _decision(answer: Answer) -> dict[str, Any]:

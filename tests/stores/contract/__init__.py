@@ -13,6 +13,7 @@ from tests.stores.contract.inbox import InboxContract
 from tests.stores.contract.leases import LeasesContract
 from tests.stores.contract.transactions import TransactionsContract
 from tests.stores.contract.transitions import TransitionsContract
+from tests.stores.contract.waiting import WaitingContract
 
 __all__ = ["StoreContract"]
 
@@ -24,6 +25,7 @@ class StoreContract(
     CheckpointsContract,
     TransitionsContract,
     AnswersContract,
+    WaitingContract,
     InboxContract,
     TransactionsContract,
 ):
