@@ -15,11 +15,14 @@ from typing import Any
 from django_workflows import wiring
 from django_workflows.conf import settings
 from django_workflows.core import clock, codec, control
+from django_workflows.core.arriving import deliver as deliver_to
+from django_workflows.core.arriving import tell_parent
 from django_workflows.core.decisions import open_waits
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.document import load_document
 from django_workflows.core.engine import Engine
 from django_workflows.core.execution import (
+    FINAL_STATUSES,
     EntryAction,
     Event,
     Execution,
@@ -27,11 +30,15 @@ from django_workflows.core.execution import (
     ExecutionStatus,
 )
 from django_workflows.core.explaining import explained
+from django_workflows.core.inputs import checked
 from django_workflows.core.waits import Answer, InboxEvent, WaitKind
 from django_workflows.core.workflow import Workflow, install, registry
 from django_workflows.exceptions import PayloadError
 from django_workflows.permissions import label, permit
 from django_workflows.runners.async_ import wait_for
+
+#: More than any execution has at once.
+MOST_CHILDREN = 1_000_000
 
 AnyWorkflow = type[Workflow] | WorkflowDefinition | str
 
@@ -77,12 +84,13 @@ def start(
     engine = wiring.engine(definition)
     fields = _fields(idempotency_key, subject, by, queue, priority)
     execution = engine.new(input, execution_id, **fields)
+    later = None if delay is None else control.postpone(delay)
     with engine.store.atomic():
-        stored = engine.store.create(execution)
+        stored = engine.write(execution)
         is_new = stored.id == execution.id and stored.created_at == execution.created_at
-        if delay is not None and is_new:
-            stored = engine.store.transition(stored.id, control.postpone(delay))
-    wiring.dispatch(stored)
+        if later is not None and is_new:
+            stored = engine.store.transition(stored.id, later)
+        wiring.dispatch(stored)
     return stored
 
 
@@ -153,13 +161,14 @@ def resume(
     when, NotAllowed, PayloadError.
     """
     engine = _engine_for(str(execution_id))
+    if wait:
+        engine.store.refuse_open_transaction()
     answer = Answer(response=_storable("response", response), approved=approved, by=label(by))
     target, named = engine.find_wait(str(execution_id), step)
     settled = engine.store.settle(target, named, answer, permit=permit(by))
     if not wait:
         wiring.dispatch(settled)
         return settled if target == execution_id else get(execution_id)
-    engine.store.refuse_open_transaction()
     if settled.status == ExecutionStatus.PENDING:
         wiring.engine(registry[settled.workflow_id], here=True).drive(settled.id)
     return engine.result(str(execution_id))
@@ -172,12 +181,26 @@ def cancel(execution_id: str, reason: str = "", by: Any = None) -> Execution:
     A step that runs at this moment is not interrupted, but its checkpoint is refused. Raise
     ExecutionNotFound, or InvalidTransition where it has ended.
     """
-    cancelled = wiring.store().transition(str(execution_id), control.cancel(reason, label(by)))
-    _tell("workflow.cancelled", cancelled, reason=reason)
-    for child in wiring.store().find(parent=cancelled.id):
-        if not child.status.is_final:
-            cancel(child.id, reason or f"parent {cancelled.id} was cancelled", by)
+    store = wiring.store()
+    with store.atomic():
+        cancelled = _cancel(str(execution_id), reason, by)
+    # As after any end of a child: in a transaction of its own, which locks the parent first.
+    store.on_commit(lambda: tell_parent(store, cancelled, wiring.dispatch))
     return cancelled
+
+
+def _cancel(execution_id: str, reason: str, by: Any) -> Execution:
+    cancelled = wiring.store().transition(execution_id, control.cancel(reason, label(by)))
+    _tell("workflow.cancelled", cancelled, reason=reason)
+    _cancel_children(cancelled.id, reason or f"parent {cancelled.id} was cancelled", by)
+    return cancelled
+
+
+def _cancel_children(parent: str, reason: str, by: Any) -> None:
+    under_way = set(ExecutionStatus) - FINAL_STATUSES
+    for status in sorted(under_way):
+        for child in wiring.store().find(parent=parent, status=status, limit=MOST_CHILDREN):
+            _cancel(child.id, reason, by)
 
 
 def retry(
@@ -195,8 +218,14 @@ def retry(
     store = wiring.store()
     execution = store.load(str(execution_id))
     definition = registry[execution.workflow_id]
-    cleaned = None if input is None else definition.input.clean(definition.id, input)
-    undone = any(entry.action == EntryAction.COMPENSATED for entry in store.entries(execution.id))
+    cleaned = None
+    if input is not None:
+        cleaned = checked(definition.input, definition.id, input, settings.MAX_PAYLOAD_BYTES)
+    undone = [
+        entry.step_id.partition(":")[2]
+        for entry in store.entries(execution.id)
+        if entry.action == EntryAction.COMPENSATED
+    ]
     decide = control.retry(
         definition, from_step=from_step, input=cleaned, by=label(by), undone=undone
     )
@@ -212,12 +241,16 @@ def skip(execution_id: str, output: Any = None, reason: str = "", by: Any = None
     Raise ExecutionNotFound, InvalidTransition, PayloadError.
     """
     store = wiring.store()
-    definition = registry[store.load(str(execution_id)).workflow_id]
+    execution = store.load(str(execution_id))
+    definition, step = registry[execution.workflow_id], execution.current_step
     decide = control.skip(
         definition, output=_storable("output", output), reason=reason, by=label(by)
     )
-    skipped = store.transition(str(execution_id), decide)
-    wiring.dispatch(skipped)
+    with store.atomic():
+        skipped = store.transition(execution.id, decide)
+        _tell("step.skipped", skipped, step, output=output, reason=reason)
+        _cancel_children(skipped.id, f"step {step!r} of its parent was skipped", by)
+        wiring.dispatch(skipped)
     return skipped
 
 
@@ -260,7 +293,7 @@ def deliver(topic: str) -> list[Execution]:
     store = wiring.store()
     woken = []
     for wait in store.find_waits(kind=WaitKind.EVENT, key=topic):
-        execution = wiring.engine(registry[store.load(wait.execution_id).workflow_id]).deliver(wait)
+        execution = deliver_to(store, wait)
         if execution is None:
             break
         wiring.dispatch(execution)
@@ -303,9 +336,13 @@ def _storable(name: str, value: Any) -> Any:
     return codec.loads(text)
 
 
-def _tell(name: str, execution: Execution, **data: Any) -> None:
+def _tell(name: str, execution: Execution, step: str | None = None, **data: Any) -> None:
     event = Event(
-        name=name, execution_id=execution.id, workflow_id=execution.workflow_id, data=data
+        name=name,
+        execution_id=execution.id,
+        workflow_id=execution.workflow_id,
+        step=step,
+        data=data,
     )
     wiring.store().on_commit(lambda: wiring.emit(event))
 

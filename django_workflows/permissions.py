@@ -16,6 +16,8 @@ def label(by: Any) -> str | None:
     """Return how the history names ``by``: a user's username, or the text itself."""
     if by is None or isinstance(by, str):
         return by
+    if not hasattr(by, "get_username"):
+        raise TypeError(f"by= takes a user or a username, not {by!r}.")
     username: str = by.get_username()
     return username
 
@@ -55,13 +57,16 @@ def refuse_answer(by: Any, execution: Execution, wait: Wait) -> None:
 
 def _is(by: Any, name: str, approver: str) -> bool:
     kind, _, wanted = approver.partition(":")
-    if kind == "user" and isinstance(by, str):
-        return name == wanted
+    if kind == "user" and name != wanted:
+        return False
     user = _user(by)
-    if user is None or not user.is_active:
+    if user is None:
+        # A name that code gives may be no user's: that of another system, say.
+        return kind == "user" and isinstance(by, str)
+    if not user.is_active:
         return False
     if kind == "user":
-        return name == wanted
+        return True
     if kind == "group":
         return bool(user.groups.filter(name=wanted).exists())
     return bool(user.has_perm(wanted))

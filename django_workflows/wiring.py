@@ -19,7 +19,7 @@ from django_workflows.core.execution import Event, Execution, ExecutionResult, E
 from django_workflows.core.store import Store
 from django_workflows.core.workflow import Workflow, registry
 from django_workflows.exceptions import ConfigurationError
-from django_workflows.runners.base import Adapter
+from django_workflows.runners.base import Adapter, ring
 from django_workflows.runners.threads import DjangoThreads
 
 _built: dict[str, Any] = {}
@@ -77,7 +77,7 @@ def dispatch(execution: Execution) -> None:
     The claim refuses whoever comes while its driver lives.
     """
     if execution.status in {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}:
-        store().on_commit(lambda: adapter().dispatch(execution))
+        ring(store(), adapter(), execution)
 
 
 def drive(execution_id: str) -> ExecutionResult | None:
@@ -96,12 +96,13 @@ def definition_of(workflow: type[Workflow] | WorkflowDefinition | str) -> Workfl
         return workflow
     if isinstance(workflow, str):
         return registry[workflow]
-    definition = workflow.__dict__.get("definition")
-    if definition is None:
+    # Its own, not one that it inherits from a registered class.
+    definition = getattr(workflow, "__dict__", {}).get("definition")
+    if not isinstance(definition, WorkflowDefinition):
         raise ConfigurationError(
-            f"{workflow.__qualname__} is no registered workflow; decorate it with @register."
+            f"{workflow!r} is no registered workflow; decorate its class with @register."
         )
-    return definition  # type: ignore[no-any-return]
+    return definition
 
 
 def remember(definition: WorkflowDefinition) -> None:
@@ -144,7 +145,7 @@ def _build(name: str, kind: type, *arguments: Callable[..., object]) -> Any:
         )
     path, options = declared["BACKEND"], declared.get("OPTIONS", {})
     try:
-        backend = import_string(path)
+        backend = import_string(str(path))
     except ImportError as error:
         raise ConfigurationError(f"WORKFLOWS[{name!r}] names {path!r}: {error}") from error
     if not (isinstance(backend, type) and issubclass(backend, kind)):

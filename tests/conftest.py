@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import hypothesis
 import pytest
 
@@ -24,3 +26,30 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(
             f"Not reached, so not tested: {', '.join(map(str, missing))}.", yellow=True
         )
+
+
+@pytest.fixture
+def registered():
+    """Register a workflow under an id, made of its steps and attributes, until the test ends."""
+    # Here, because the settings are not there yet when this file is read.
+    from django_workflows import Workflow, register, registry
+
+    added = []
+
+    def add(name, /, **body):
+        workflow = register(type(name.title(), (Workflow,), {"id": name, **body}))
+        added.append(name)
+        return workflow
+
+    yield add
+    for name in added:
+        registry.remove(name)
+
+
+@pytest.fixture
+def travel():
+    """Move the clock by seconds, until the test ends."""
+    from django_workflows.core import clock
+
+    yield lambda seconds: clock.travel(timedelta(seconds=seconds))
+    clock.reset()

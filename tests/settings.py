@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_workflows",
+    "shop",
 ]
 
 MIDDLEWARE = [
@@ -96,3 +97,7 @@ TEMPLATES = [
 
 # Users are made in nearly every test; none of them needs protection.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# What the example shop asks for; see example_project/config/settings.py.
+PAYMENTS_URL = "http://127.0.0.1:9"
+WORKFLOWS = {"SERVICES": {"stock": "shop.stock"}}

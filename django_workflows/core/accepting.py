@@ -52,6 +52,7 @@ def accept(run: StepRun, outcome: StepOutcome) -> Accepted:
 
     Raise OutputError on a value that cannot be kept, StepError on what is no outcome at all.
     """
+    run.close_taken()
     result = getattr(outcome, "result", None)
     if isinstance(result, HaltResult):
         return _halt(run, result)
@@ -131,7 +132,7 @@ def _variables(run: StepRun, ctx: Mapping[str, Any]) -> tuple[dict[str, Any], di
     """Return ctx with what the step has set put through the codec, and that alone."""
     before = run.state.ctx
     changed = {key: value for key, value in ctx.items() if before.get(key, _MISSING) is not value}
-    if not changed or run.step.nested:
+    if not changed:
         return dict(ctx), changed
     changed = {key: kept(run, key, value) for key, value in changed.items()}
     return {**ctx, **changed}, changed

@@ -1,4 +1,4 @@
-"""How an execution and its children find each other."""
+"""How a step starts and finds its child."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from django_workflows.core.execution import (
     State,
 )
 from django_workflows.core.ids import derived_id
-from django_workflows.core.waits import Answer, Cause, WaitKind, WaitStatus
-from django_workflows.exceptions import NotResumable, StepError
+from django_workflows.exceptions import StepError
 
 if TYPE_CHECKING:
     from django_workflows.core.engine import Engine
@@ -64,17 +63,3 @@ def _refuse_depth(engine: Engine, execution: Execution) -> None:
     raise StepError(
         f"Children are nested deeper than {engine.limits.depth}: does a workflow start itself?"
     )
-
-
-def tell_parent(engine: Engine, execution: Execution) -> None:
-    """Settle the wait of the parent, where it has one open for this child."""
-    if execution.parent is None:
-        return
-    for wait in engine.store.waits(execution.parent, status=WaitStatus.OPEN):
-        if wait.kind == WaitKind.CHILD and wait.key == execution.id:
-            try:
-                parent = engine.store.settle(execution.parent, wait.id, Answer(cause=Cause.CHILD))
-            except NotResumable:
-                return  # it was settled, or is wanted no more
-            if parent.status == ExecutionStatus.PENDING:
-                engine.awaken(parent)

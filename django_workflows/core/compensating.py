@@ -72,7 +72,7 @@ def _undo(drive: Drive, scope: ScopeWalk, undo: Compensation) -> Wait | None:
     run = StepRun(scope, graph, step, Cursor(at=undo.target), state)
     try:
         if run.step.atomic:
-            drive.atomically(run.execute, partial(_accept, run))
+            drive.atomically(run.execute, partial(_accept, run), lambda: None)
         else:
             _accept(run, run.execute())
             drive.checkpoint()

@@ -26,7 +26,6 @@ from django_workflows.core.frames import (
     ParallelFrame,
 )
 from django_workflows.core.ids import new_id
-from django_workflows.core.steps import Assign
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import InvalidTransition, PayloadError
 
@@ -71,14 +70,14 @@ def retry(
     from_step: str | None,
     input: Mapping[str, Any] | None,
     by: str | None,
-    undone: bool,
+    undone: Sequence[str],
 ) -> Decide:
     """
     Return the decision that makes a failed execution pending again.
 
-    It goes on at the step that failed, or at ``from_step`` of the workflow's own steps. With
-    ``undone``, its completed steps were compensated, so that going on where it failed would build
-    on what is no more: then ``from_step`` must be named.
+    It goes on at the step that failed, or at ``from_step`` of the workflow's own steps. ``undone``
+    are the paths of the steps that were compensated, so that going on where it failed would build
+    on what is no more: then ``from_step`` must be named. To run such a step again is a new visit.
     """
 
     def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
@@ -89,7 +88,9 @@ def retry(
                 execution.id, "undone by its compensations", "retry", "told from_step="
             )
         _known(definition, execution, from_step)
-        cursor = reopened(execution.frames) if from_step is None else Cursor(at=from_step)
+        cursor = reopened(execution.frames)
+        if from_step is not None:
+            cursor = Cursor(at=from_step, visits={**cursor.visits, **_visits_after(undone)})
         again = replace(
             execution,
             status=ExecutionStatus.PENDING,
@@ -112,6 +113,19 @@ def retry(
     return decide
 
 
+def _visits_after(undone: Sequence[str]) -> dict[str, int]:
+    """
+    Return the number of the next visit to each of the workflow's own steps that was undone.
+
+    What was refunded under one idempotency key cannot be charged again under the same.
+    """
+    visits: dict[str, int] = {}
+    for path in undone:
+        name, _, visit = path.partition("/")[0].partition("[")[0].partition("#")
+        visits[name] = max(visits.get(name, 0), int(visit or 1) + 1)
+    return visits
+
+
 def skip(definition: WorkflowDefinition, *, output: Any, reason: str, by: str | None) -> Decide:
     """Return the decision that takes the current step as done with ``output``, and goes on."""
 
@@ -119,8 +133,10 @@ def skip(definition: WorkflowDefinition, *, output: Any, reason: str, by: str | 
         if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.HALTED}:
             raise InvalidTransition(execution.id, execution.status, "skip", "failed or halted")
         name = execution.frames.at
+        if name is None:
+            raise InvalidTransition(execution.id, "not begun", "skip", "at a step")
         _known(definition, execution, name)
-        step = definition.graph.steps[name or ""]
+        step = definition.graph.steps[name]
         ctx = {key: value for key, value in execution.ctx.items() if key != "_last_error"}
         cursor = execution.frames
         if step.output_key is not None:
@@ -185,7 +201,9 @@ def forked(
         queue=execution.queue,
         priority=execution.priority,
     )
-    entry = _entry(fork, EntryAction.FORKED, by, step=from_step, output={"from": execution.id})
+    entry = _entry(
+        fork, EntryAction.FORKED, by, step=from_step, output={"from": execution.id, "ctx": ctx}
+    )
     return fork, entry
 
 
@@ -198,6 +216,8 @@ def context_at(
     """Return ctx as it was when the step ``name`` was first entered; see forked()."""
     ctx: dict[str, Any] = {}
     for entry in history:
+        if entry.action == EntryAction.FORKED and isinstance(entry.output, Mapping):
+            ctx.update(entry.output.get("ctx", {}))  # it began with what others had set
         if entry.step_id.partition("#")[0].partition("/")[0].partition("[")[0] == name:
             return ctx
         if entry.action not in {EntryAction.COMPLETED, EntryAction.SKIPPED}:
@@ -206,10 +226,10 @@ def context_at(
         output = entry.output
         if entry.action == EntryAction.SKIPPED and isinstance(output, Mapping):
             output = output.get("output")
-        if isinstance(step, Assign) and isinstance(output, Mapping):
-            ctx.update(output)
-        elif step is not None and step.output_key is not None:
+        if step is not None and step.output_key is not None:
             ctx[step.output_key] = output
+        elif step is not None and not step.has_output and entry.action == EntryAction.COMPLETED:
+            ctx.update(output or {})  # of such a step the history shows what it set
     if execution.frames.at == name:
         return ctx
     raise InvalidTransition(execution.id, execution.status, f"fork from {name!r}", "past that step")

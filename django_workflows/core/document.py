@@ -44,7 +44,7 @@ NO_SERVICES: Mapping[str, str] = MappingProxyType({})
 
 _TAGS = "tag:yaml.org,2002:"
 _TYPED = {f"{_TAGS}{name}" for name in ("null", "bool", "int", "float", "timestamp")}
-_PLAIN = {None, "!", f"{_TAGS}str", f"{_TAGS}map", f"{_TAGS}seq"}
+_PLAIN = {"!", f"{_TAGS}str", f"{_TAGS}map", f"{_TAGS}seq"}
 
 
 def load_document(
@@ -69,7 +69,7 @@ def load_document(
     origin = _fingerprint(text) if is_text else os.path.abspath(source)  # noqa: PTH100  "." stays out
     definition = _definition(document, _parse(text, document), origin)
     for problem in problems(definition):
-        document.adopt(problem.message)
+        document.adopt(problem)
     if document.found:
         raise document.error(definition.id)
     return definition
@@ -77,13 +77,12 @@ def load_document(
 
 def _definition(document: Document, root: Node, source: str) -> WorkflowDefinition:
     reader = StepReader(document, root)
-    timeout = reader.seconds("timeout")
     definition = WorkflowDefinition(
-        id=reader.text("id", required=True),
+        id=reader.text("id", required=True) or document.file,
         name=reader.text("name", required=True),
         version=reader.written("version", "1.0"),
         description=reader.text("description"),
-        timeout=None if timeout is None else timedelta(seconds=timeout),
+        timeout=timedelta(seconds=limit) if (limit := reader.seconds("timeout")) else None,
         input=read_inputs(reader.inner("inputs")),
         graph=compile_graph(reader.steps("steps"), follow=False),
         source=source,
@@ -191,7 +190,7 @@ class _Tree:
                 case yaml.ScalarEvent():
                     self._put(self._scalar(event, line), event.anchor)
                 case yaml.AliasEvent():
-                    self._alias(event.anchor, line)
+                    self._alias(event.anchor or "", line)
                 case yaml.CollectionStartEvent():
                     self._begin(event, line)
                 case yaml.CollectionEndEvent():
@@ -248,7 +247,7 @@ class _Tree:
             self.document.refuse("a key must be text, no list or mapping", key.line)
         if key.text in mapping.lines:
             first = mapping.lines[key.text]
-            self.document.problem(f"key {key.text!r} is there twice, first on line {first}", key.line)
+            self.document.problem(f"key {key.text!r} stands on line {first} already", key.line)
         mapping.lines.setdefault(key.text, key.line)
         return key.text
 
@@ -279,6 +278,6 @@ class _Tree:
         return value
 
     def _check_tag(self, tag: str | None, line: int) -> None:
-        if tag not in _PLAIN:
-            shown = f"!!{tag.removeprefix(_TAGS)}" if (tag or "").startswith(_TAGS) else tag
+        if tag is not None and tag not in _PLAIN:
+            shown = f"!!{tag.removeprefix(_TAGS)}" if tag.startswith(_TAGS) else tag
             self.document.problem(f"tag {shown} is not allowed: a document is plain data", line)

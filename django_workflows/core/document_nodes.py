@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from django_workflows.core.problems import Problem
 from django_workflows.exceptions import DefinitionError
+
+_UNREACHED = "workflows.E007"
 
 
 @dataclass(slots=True)
@@ -27,17 +30,17 @@ class Node:
             return [node.plain() for node in self.value]
         return self.value
 
-    def texts(self) -> Iterator[str]:
-        """Yield every key and every text in it."""
+    def scalars(self) -> Iterator[Node]:
+        """Yield every scalar in it, keys as well."""
         if isinstance(self.value, dict):
             for key, node in self.value.items():
-                yield key
-                yield from node.texts()
+                yield Node(key, self.lines[key], key)
+                yield from node.scalars()
         elif isinstance(self.value, list):
             for node in self.value:
-                yield from node.texts()
-        elif isinstance(self.value, str):
-            yield self.value
+                yield from node.scalars()
+        else:
+            yield self
 
     def __str__(self) -> str:
         if isinstance(self.value, dict):
@@ -51,7 +54,7 @@ class Document:
     def __init__(self, file: str, services: Mapping[str, str]) -> None:
         self.file = file
         self.services = services
-        self.lines: dict[str, int] = {}  # of the steps, by path
+        self.steps: dict[str, Node] = {}  # by path
         self.nameless: set[str] = set()  # stand-ins for ids that could not be taken
         self.found: list[tuple[float, str]] = []
 
@@ -66,12 +69,22 @@ class Document:
         self.nameless.add(name)
         return name
 
-    def adopt(self, message: str) -> None:
-        """Note what validation found, at the line of the step that it speaks of."""
-        quoted = re.findall(r"'([^']+)'", message)
-        if self.nameless.isdisjoint(part for path in quoted for part in path.split("/")):
-            lines = (self.lines[path] for path in quoted if path in self.lines)
-            self.problem(message, next(lines, None))
+    def adopt(self, problem: Problem) -> None:
+        """Note what validation found, at the line that it seems to speak of."""
+        if self.nameless and problem.id == _UNREACHED:
+            return  # what leads to it may lack its id
+        message = problem.message
+        path, option, quoted = _spoken_of(message)
+        if not self.nameless.isdisjoint(part for text in quoted for part in text.split("/")):
+            return  # a stand-in has no faults of its own
+        step = self.steps.get(path)
+        if step is None:
+            self.problem(message)
+        elif option in step.lines:
+            self.problem(message, step.lines[option])
+        else:
+            lines = (node.line for node in step.scalars() if node.text in quoted[1:])
+            self.problem(message, next(lines, step.line))
 
     def refuse(self, message: str, line: int | None = None) -> NoReturn:
         """Stop here: what follows cannot be read. Raise DefinitionError."""
@@ -82,3 +95,10 @@ class Document:
         """Return the error that tells every problem, in the order of the lines."""
         ordered = sorted(self.found, key=lambda item: item[0])
         return DefinitionError(workflow_id or self.file, [message for _, message in ordered])
+
+
+def _spoken_of(message: str) -> tuple[str, str, list[str]]:
+    """Return the step's path, the option, and all that is quoted in a message of validation."""
+    quoted = re.findall(r"'([^']+)'", message)
+    option = re.match(r"step '[^']+': (\w+)", message)
+    return quoted[0] if quoted else "", option[1] if option else "", quoted

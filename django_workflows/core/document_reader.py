@@ -1,4 +1,4 @@
-"""Typed reading of a document: what is wrong is noted with its line and key, and reading goes on."""
+"""Typed reading of a document; what is wrong is noted, and reading goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Reader:
     getter has asked for.
     """
 
-    def __init__(self, document: Document, node: Node, *, place: str = "", prefix: str = "") -> None:
+    def __init__(
+        self, document: Document, node: Node, *, place: str = "", prefix: str = ""
+    ) -> None:
         self.document = document
         self.node = node
         self.place = place  # the step, for messages
@@ -60,8 +62,8 @@ class Reader:
             self.problem("is missing", key)
         return found
 
-    def name(self, key: str) -> str | None:
-        """Return a name, such as a ctx key, or None."""
+    def key(self, key: str) -> str | None:
+        """Return the name of a step or of a variable, or None."""
         return self.text(key) or None
 
     def written(self, key: str, default: str) -> str:
@@ -71,6 +73,7 @@ class Reader:
             return default
         if isinstance(node.value, (dict, list)):
             self.problem(f"must be text, not {node}", key)
+            return default
         return node.text
 
     def choice(self, key: str, known: Collection[str], default: str) -> str:
@@ -93,7 +96,7 @@ class Reader:
     def number(self, key: str, default: float, *, positive: bool = False) -> float:
         """Return a number that is not negative, or with ``positive`` more than 0."""
         wanted = "a number above 0" if positive else "a number, not negative"
-        return self._typed(key, default, wanted, lambda n: _is_number(n) and (n > 0 or not positive))
+        return self._typed(key, default, wanted, lambda n: _is_number(n) and (n or not positive))
 
     def seconds(self, key: str) -> float | None:
         """Return a time in seconds, or None."""

@@ -235,12 +235,18 @@ class Drive:
         for event in events:
             self.emit(event)
 
-    def atomically(self, work: Callable[[], T], accept: Callable[[T], Accepted]) -> Accepted:
+    def atomically(
+        self,
+        work: Callable[[], T],
+        accept: Callable[[T], Accepted],
+        undo: Callable[[], object],
+    ) -> Accepted:
         """
         Run ``work`` and the checkpoint of what ``accept`` makes of it in one transaction.
 
         The lock is held from there until after the commit, so that no other branch can build on
-        what may yet be rolled back; then nothing of it stays in memory either.
+        what may yet be rolled back; then nothing of it stays in memory either, once ``undo`` has
+        moved the scopes back to where they stood.
         """
         kept = None
         with ExitStack() as held:
@@ -256,6 +262,7 @@ class Drive:
                     after = self._write(**accepted.changes)
             except BaseException:
                 if kept is not None:
+                    undo()
                     self.cursor, self.ctx, self.compensations, self.waits = kept
                     self.entries, self.changed, self.events = staged
                 raise

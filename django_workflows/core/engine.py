@@ -6,10 +6,11 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django_workflows.core import clock
-from django_workflows.core.children import tell_parent
+from django_workflows.core.arriving import arrived, tell_parent
 from django_workflows.core.course import take
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.driving import Drive, Limits, Stop, logger
@@ -20,10 +21,12 @@ from django_workflows.core.execution import (
     ExecutionResult,
     ExecutionStatus,
 )
+from django_workflows.core.heartbeat import BEATS_A_LEASE, Beat, heartbeat
 from django_workflows.core.ids import canonical, new_id
+from django_workflows.core.inputs import checked
 from django_workflows.core.store import Store
 from django_workflows.core.threads import Threads
-from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
+from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import (
     ConfigurationError,
     InputError,
@@ -76,7 +79,7 @@ class Engine:
 
         ``fields`` are fields of Execution. Raise InputError, with nothing written.
         """
-        return self.store.create(self.new(input, execution_id, **fields))
+        return self.write(self.new(input, execution_id, **fields))
 
     def run(
         self, input: Mapping[str, Any] | None = None, execution_id: str | None = None, **fields: Any
@@ -96,7 +99,7 @@ class Engine:
             claims=1,
             **fields,
         )
-        stored = self.store.create(claimed)
+        stored = self.write(claimed)
         if stored.lease_owner != owner:
             return self.drive(stored.id) or self.result(stored.id)
         self._tell("workflow.started", stored)
@@ -174,7 +177,8 @@ class Engine:
             )
             error: BaseException | None = None
             try:
-                error = take(self, drive)
+                with heartbeat.keep(self._beat(execution)):
+                    error = take(self, drive)
             except Stop as stop:
                 if not isinstance(stop.error, StaleExecution):
                     raise stop.error from stop.error.__cause__
@@ -186,9 +190,18 @@ class Engine:
                 break
             execution, waits = again
         if execution.status in FINAL_STATUSES:
-            tell_parent(self, execution)
+            tell_parent(self.store, execution, self.awaken)
         return execution.to_result(
             [wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN], error
+        )
+
+    def _beat(self, execution: Execution) -> Beat:
+        """Return how the lease of a claimed execution is kept."""
+        lease = self.limits.lease
+        return Beat(
+            renew=partial(self.store.renew, execution.id, execution.fence, lease),
+            every=lease.total_seconds() / BEATS_A_LEASE,
+            clean_up=self.threads.clean_up,
         )
 
     def _came_meanwhile(self, drive: Drive) -> tuple[Execution, list[Wait]] | None:
@@ -211,7 +224,7 @@ class Engine:
         """
         settled = False
         for wait in drive.waits.values():
-            answer = self.arrived(wait) if wait.status == WaitStatus.OPEN else None
+            answer = arrived(self.store, wait) if wait.status == WaitStatus.OPEN else None
             if answer is not None:
                 try:
                     self.store.settle(wait.execution_id, wait.id, answer)
@@ -219,27 +232,6 @@ class Engine:
                     continue  # the other side was quicker
                 settled = True
         return settled
-
-    def arrived(self, wait: Wait) -> Answer | None:
-        """Return the answer that is there already for an event or child wait, or None."""
-        if wait.kind == WaitKind.EVENT:
-            event = self.store.reserve_event(wait)
-            if event is not None:
-                return Answer(response=event.data, by=event.by, cause=Cause.EVENT)
-        is_child = wait.kind == WaitKind.CHILD and wait.key is not None
-        if is_child and self.store.load(wait.key or "").status in FINAL_STATUSES:
-            return Answer(cause=Cause.CHILD)
-        return None
-
-    def deliver(self, wait: Wait) -> Execution | None:
-        """Give what has arrived to an open wait; return its execution, None if nothing has."""
-        answer = self.arrived(wait)
-        if answer is None:
-            return None
-        try:
-            return self.store.settle(wait.execution_id, wait.id, answer)
-        except NotResumable:
-            return self.store.load(wait.execution_id)  # another hand was quicker
 
     # Children -----------------------------------------------------------------------------------
 
@@ -274,7 +266,7 @@ class Engine:
     ) -> Execution:
         """Return a new execution, not written yet; see create()."""
         definition = self.definition
-        cleaned = definition.input.clean(definition.id, input or {})
+        cleaned = checked(definition.input, definition.id, input, self.limits.payload_bytes)
         if execution_id is not None and canonical(execution_id) is None:
             raise InputError(
                 definition.id,
@@ -296,12 +288,23 @@ class Engine:
             }
         )
 
+    def write(self, execution: Execution) -> Execution:
+        """Write what new() returned, or return what is there already; see create()."""
+        stored = self.store.create(execution)
+        if stored.workflow_id != self.definition.id:
+            raise InputError(
+                self.definition.id,
+                {"execution_id": f"{stored.id!r} is an execution of {stored.workflow_id!r}"},
+            )
+        return stored
+
     def _refuse_atomic(self) -> None:
         atomic = [path for path, step, _ in self.definition.graph.walk() if step.atomic]
         if atomic:
             raise ConfigurationError(
                 f"{type(self.store).__name__} cannot commit a step's own writes with its"
-                f" checkpoint, which {', '.join(atomic)} of {self.definition.id!r} asks for (atomic)."
+                f" checkpoint, which {', '.join(atomic)} of {self.definition.id!r} asks for"
+                " (atomic)."
             )
 
     def _tell(self, name: str, execution: Execution) -> None:

@@ -131,7 +131,7 @@ class State:
         """Read the entries written so far from the store."""
         return list(self.reader()) if self.reader else []
 
-    def with_ctx(self, **variables: Any) -> State:
+    def with_ctx(self, /, **variables: Any) -> State:
         """Return a copy with ``variables`` set in ctx."""
         return replace(self, ctx={**self.ctx, **variables})
 

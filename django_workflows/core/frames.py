@@ -78,6 +78,7 @@ class LoopFrame:
     index: int = 0  # from 0
     items: tuple[Any, ...] | None = None  # what it goes over; None in a while loop
     results: tuple[Any, ...] = ()  # one for each finished iteration
+    hidden: Mapping[str, Any] = field(default_factory=dict)  # ctx keys that its own names hide
     body: Cursor = field(default_factory=Cursor)
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class LoopFrame:
             "index": self.index,
             "items": None if self.items is None else [codec.encode(item) for item in self.items],
             "results": [codec.encode(result) for result in self.results],
+            "hidden": {key: codec.encode(value) for key, value in self.hidden.items()},
             "body": self.body.to_dict(),
         }
 
@@ -98,6 +100,7 @@ class LoopFrame:
             index=data["index"],
             items=None if items is None else tuple(codec.decode(item) for item in items),
             results=tuple(codec.decode(result) for result in data["results"]),
+            hidden={key: codec.decode(value) for key, value in data["hidden"].items()},
             body=Cursor.from_dict(data["body"]),
         )
 

@@ -23,6 +23,7 @@ from django_workflows.core.steps.call import Call
 def possible_targets(step: Step, names: Collection[str]) -> list[str]:
     """Return those of ``names``, in their order, that the step's code has among its texts."""
     texts = {text for function, owner in _functions(step) for text in _texts(function, owner)}
+    texts.update(_given(step))
     return [name for name in names if name in texts]
 
 
@@ -44,7 +45,10 @@ def _functions(step: Step) -> Iterator[tuple[FunctionType, type | None]]:
     while isinstance(work, partial):
         owner = type(work.args[0]) if work.args else owner
         work = work.func
-    if not inspect.isroutine(work):
+    if inspect.ismethod(work):
+        owner = type(work.__self__)
+    elif not inspect.isroutine(work):
+        owner = type(work)
         work = type(work).__call__  # an object that is called like a function
     todo: list[Any] = [inspect.unwrap(getattr(work, "__func__", work))]
     seen = set()
@@ -57,10 +61,23 @@ def _functions(step: Step) -> Iterator[tuple[FunctionType, type | None]]:
             todo.extend(found for found in called if found.__module__ == function.__module__)
 
 
+def _given(step: Step) -> Iterator[str]:
+    """Yield the texts that the step's code gets as arguments."""
+    work: Any = step.work if isinstance(step, Call) else None
+    while isinstance(work, partial):
+        yield from _flat(work.args)
+        yield from _flat(work.keywords)
+        work = work.func
+    if isinstance(step, Call):
+        yield from _flat(step.input)
+
+
 def _texts(function: FunctionType, owner: type | None) -> Iterator[str]:
     for code in _codes(function.__code__):
         yield from _flat(code.co_consts)
-    for value in (*(function.__defaults__ or ()), *_named(function, owner)):
+    yield from _flat(function.__defaults__)
+    yield from _flat(function.__kwdefaults__)
+    for value in _named(function, owner):
         yield from _flat(value)
 
 

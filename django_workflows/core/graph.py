@@ -99,9 +99,9 @@ def _ways(scope: Scope, undoing: Collection[str]) -> list[dict[str, str]]:
         for name in scope.graph.steps
         for target, kind, label in _written(scope.graph, name, undoing)
     ]
-    told = {way["to"] for way in found} | {scope.prefix + target for target in undoing}
+    told = {way["to"] for way in found} | {scope.prefix + str(scope.graph.first), *undoing}
     # What nothing written leads to is reached by code; then a mere text in it tells from where.
-    hidden = [name for name in scope.graph.steps if scope.prefix + name not in told][1:]
+    hidden = [name for name in scope.graph.steps if scope.prefix + name not in told]
     found += [
         _way(scope, name, target, "goto", _LABELS["goto"])
         for name, step in scope.graph.steps.items()
@@ -128,7 +128,7 @@ def _written(graph: Graph, name: str, undoing: Collection[str]) -> Iterator[tupl
         yield target, "goto", _LABELS["goto"]
     for branch, inner in step.scopes().items():
         if inner.first is not None:
-            yield f"{name}/{branch}/{inner.first}".replace("//", "/"), "body", branch
+            yield "/".join(filter(None, [name, branch, inner.first])), "body", branch
     if step.compensate is not None:
         yield step.compensate, "compensate", _LABELS["compensate"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,6 +15,7 @@ Line = tuple[str, str]
 
 GAP_X, GAP_Y = 26.0, 40.0
 _BEND: Size = (10.0, 1.0)
+_EYE_LEVEL = 30.0
 #: How often the order within the layers is improved; more changes hardly anything.
 _ROUNDS = 4
 
@@ -89,12 +91,15 @@ class _Component:
         self.vertices = {name: _vertex(name, sizes[name]) for name in names}
         #: For each line the vertices it passes, from above to below.
         self.chains: dict[Line, list[Vertex]] = {}
+        touching = Counter(name for line in lines for name in line)
         for line in lines:
             upper, lower = (
                 self.vertices[name] for name in (line[::-1] if line in self.back else line)
             )
-            # A line up goes around, by a bend of its own, so that it is none of the lines down.
-            bends = [_vertex(f"{line}", _BEND)] if line in self.back else []
+            # A line up goes around, by a bend of its own, so that it is none of the lines down;
+            # but what hangs on one box alone is near enough for both to go side by side.
+            hangs = touching[line[0]] == 2 and line[::-1] in self.chains  # noqa: PLR2004
+            bends = [_vertex(f"{line}", _BEND)] if line in self.back and not hangs else []
             self.chains[line] = [upper, *bends, lower]
         self.edges = {
             (upper, lower): Edge(upper, lower)
@@ -128,11 +133,13 @@ class _Component:
         limits = []
         for layer in sugiyama.layers:
             tallest = max(layer, key=lambda v: v.view.h).view
-            limits.append((tallest.xy[1] - tallest.h / 2, tallest.xy[1] + tallest.h / 2))
+            top, height = tallest.xy[1] - tallest.h / 2, tallest.h
+            limits.append((top, top + height))
             for vertex in layer:
-                x, y = vertex.view.xy
-                vertex.view.xy = (x - left, y)
-                found.width = max(found.width, x - left + vertex.view.w / 2)
+                # Beside a tall box, others stand at its top: they are looked for there.
+                y = top + max(vertex.view.h / 2, min(height / 2, _EYE_LEVEL))
+                vertex.view.xy = (vertex.view.xy[0] - left, y)
+                found.width = max(found.width, vertex.view.xy[0] + vertex.view.w / 2)
         found.height = limits[-1][1]
         found.centres = {name: self.vertices[name].view.xy for name in self.names}
         for line, chain in self.chains.items():

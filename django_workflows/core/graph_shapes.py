@@ -109,7 +109,12 @@ def _hexagon(x: float, y: float) -> list[Point]:
 def reach(shape: str, size: Size) -> float:
     """Return how far from the middle of its edge a line may touch a box."""
     width, height = size
-    room = {"decision": width * 0.2, "terminal": (width - height) / 2, "wait": width / 2 - 22}
+    room = {
+        "decision": width * 0.2,
+        "terminal": (width - height) / 2,
+        "wait": width / 2 - 22,
+        "label": width / 2 - 4,
+    }
     return max(0.0, room.get(shape, width / 2 - 14))
 
 
@@ -123,7 +128,7 @@ def corner(shape: str, size: Size) -> Point:
     """Return where on the outline of a box its badge stands."""
     x, y = size[0] / 2, size[1] / 2
     if shape == "decision":
-        return -x / 2, -y / 2
+        return -x * 0.7, -y * 0.3
     return (-x + 14 if shape == "wait" else -x + 4), -y + 2
 
 
@@ -147,7 +152,7 @@ def curve(
 
     An arrow head of its own needs no marker, whose id another picture on the page might have.
     """
-    down = 1 if end[1] >= bands[-1].enters else -1
+    down = 1 if bands[-1].leaves > bands[-1].enters else -1
     stop = end[1] - (down * (_ARROW - 1) if has_head else 0)
     steps = [f"M{start[0]:.1f},{start[1]:.1f}"]
     at = (start[0], bands[0].leaves)

@@ -200,7 +200,7 @@ class _Picture:
             return
         between = f"\0label {source}\0{target}"
         markup = text(0, 4, label, size=11, faint=True) if label else ""
-        self.boxes[between] = _Box("label", (text_width(label, 11) + 8, _LABEL), markup)
+        self.boxes[between] = _Box("label", (max(24, text_width(label, 11) + 8), _LABEL), markup)
         self.strokes[source, between] = _Stroke(stroke.kind, stroke.is_taken, has_head=False)
         self.strokes[between, target] = stroke
 

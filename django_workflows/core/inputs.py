@@ -85,6 +85,25 @@ class DataclassInput:
         return frozenset(self.fields)
 
 
+def checked(spec: InputSpec, workflow_id: str, given: object, limit: int) -> dict[str, Any]:
+    """
+    Return what ``spec`` makes of an input that anybody may have sent; see InputSpec.clean().
+
+    Raise InputError as well where it is no mapping, or more than ``limit`` bytes of JSON.
+    """
+    data: object = {} if given is None else given
+    if not isinstance(data, Mapping):
+        raise InputError(workflow_id, {"input": f"must be a mapping of fields, not {given!r}"})
+    cleaned = spec.clean(workflow_id, data)
+    size = len(codec.dumps(cleaned))
+    if size > limit:
+        raise InputError(
+            workflow_id,
+            {"input": f"{size:,} bytes are more than MAX_PAYLOAD_BYTES ({limit:,}) allows"},
+        )
+    return cleaned
+
+
 def storable(workflow_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``data`` as it will read after storage. Raise InputError on what cannot be kept."""
     errors = {}

@@ -50,6 +50,7 @@ class StepRun:
         self.step = step
         self.cursor = cursor
         self.state = state
+        self.taken: Wait | None = None  # the wait whose answer led here
         self.answer: Answer | None = None
         self.resume_step: str | None = None
         self.given: Any = None
@@ -89,11 +90,13 @@ class StepRun:
         below = f"{self.state.path}{prefix}"
         return self.walk.nested(below, put, names=names, isolated=isolated, stopped=stopped)
 
-    def keep(self, frame: Frame, state: State | None = None) -> None:
+    def keep(self, frame: Frame | Callable[[], Frame], state: State | None = None) -> None:
         """See Run.keep()."""
         with self.drive.lock:
-            self.cursor = replace(self.cursor, frame=frame)
-            self.walk.put(self.cursor, state or self.state)
+            self.cursor = replace(self.cursor, frame=frame() if callable(frame) else frame)
+            if state is not None:
+                self.state = replace(self.state, ctx=state.ctx)
+            self.walk.put(self.cursor, self.state)
 
     def together(
         self, tasks: Mapping[str, Callable[[], object]], enough: Callable[[], bool]
@@ -145,22 +148,29 @@ class StepRun:
         wait = self.drive.waits.get(self.state.path)
         if wait is not None and wait.status == WaitStatus.OPEN:
             return HaltResult(data=wait.data, prompt=wait.prompt, kind=wait.kind)
-        self.cursor = replace(self.cursor, frame=None)
         if wait is not None:
-            self.drive.close(wait, WaitStatus.TAKEN)
+            self.taken = wait
             if wait.kind != WaitKind.RETRY:
                 self.answer = wait.answer
                 self.resume_step = wait.resume_step
         return None
 
+    def close_taken(self) -> None:
+        """Stage the end of the wait that was answered: with what came of it, so none is lost."""
+        if self.taken is not None and self.taken.step in self.drive.waits:
+            self.drive.close(self.taken, WaitStatus.TAKEN)
+
     def _attempt(self) -> Accepted:
         if self.step.atomic:
-            return self.drive.atomically(self.execute, partial(accept, self))
-        accepted = accept(self, self.execute())
-        if self._is_due(accepted):
-            self.drive.checkpoint(**accepted.changes)
-        elif accepted.halt is None:
-            self.drive.tell()
+            undo = partial(self.walk.put, self.cursor, self.state)
+            return self.drive.atomically(self.execute, partial(accept, self), undo)
+        outcome = self.execute()
+        with self.drive.lock:  # so that another branch's checkpoint writes all of it, or nothing
+            accepted = accept(self, outcome)
+            if self._is_due(accepted):
+                self.drive.checkpoint(**accepted.changes)
+            elif accepted.halt is None:
+                self.drive.tell()
         return accepted
 
     def _is_due(self, accepted: Accepted) -> bool:
@@ -192,9 +202,15 @@ class StepRun:
         policy, attempt = self.step.retry, self.state.attempt
         if policy.wants(error, attempt):
             return self._again(error, policy.pause(attempt))
-        self.log_failure(EntryAction.FAILED, error)
-        if self.step.on_error is None:
-            raise error
+        with self.drive.lock:
+            self.close_taken()
+            self.log_failure(EntryAction.FAILED, error)
+            if self.step.on_error is None:
+                raise error
+            return self._rescued(error)
+
+    def _rescued(self, error: Exception) -> Accepted:
+        """Go on at ``on_error``."""
         failure = {
             "step": getattr(error, "workflow_step", self.state.path),
             "class": type(error).__name__,
@@ -203,10 +219,11 @@ class StepRun:
         self.drive.withdraw(f"{self.state.path}/")
         self.drive.withdraw(f"{self.state.path}[")
         cursor = advance(self.graph, self.cursor, self.step.on_error, rescue=True)
+        state = self.step.abandoned(self.state, self.cursor.frame)
         if cursor.end is None:
-            state = self.state.with_ctx(_last_error=failure)
+            state = state.with_ctx(_last_error=failure)
         else:  # no step of this scope is there to see it
-            state = self.state.without_ctx("_last_error")
+            state = state.without_ctx("_last_error")
         self.walk.put(cursor, state)
         self.drive.checkpoint()
         return Accepted(cursor=cursor, state=state)
@@ -214,6 +231,8 @@ class StepRun:
     def _again(self, error: Exception, pause: float) -> Accepted | None:
         """Stage the next attempt: here after a short pause, or as a durable wait for a long one."""
         self.log_failure(EntryAction.RETRIED, error, pause=pause)
+        if self.answer is None:
+            self.close_taken()
         self.cursor = replace(self.cursor, attempt=self.cursor.attempt + 1)
         self.state = replace(self.state, attempt=self.cursor.attempt)
         if pause > LONGEST_PAUSE_IN_PROCESS:
@@ -233,6 +252,7 @@ class StepRun:
             data=data,
             wake_at=due,
         )
+        self.close_taken()
         self.drive.open(wait)
         self.cursor = replace(self.cursor, frame=StepFrame(halted=True))
         self.walk.put(self.cursor, self.state)

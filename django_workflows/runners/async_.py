@@ -9,7 +9,7 @@ from typing import Any
 from django_workflows.core.execution import Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer
-from django_workflows.runners.base import Adapter, Driven, engine_of
+from django_workflows.runners.base import Adapter, Driven, engine_of, ring
 from django_workflows.runners.inline import InlineAdapter
 
 _UNDER_WAY = {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}
@@ -55,7 +55,7 @@ class Async:
     def ring(self, execution: Execution) -> None:
         """Ring for a pending execution once what this thread has written is committed."""
         if execution.status == ExecutionStatus.PENDING:
-            self.engine.store.on_commit(lambda: self.adapter.dispatch(execution))
+            ring(self.engine.store, self.adapter, execution)
 
     def status(self, execution_id: str) -> ExecutionStatus:
         """Return how far it has come. Raise ExecutionNotFound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,9 @@ def engine_of(driven: Driven, store: Store | None) -> Engine:
     return Engine(definition, store, threads=DjangoThreads(), lookup=registry.__getitem__)
 
 
+logger = logging.getLogger("django_workflows")
+
+
 class Adapter(ABC):
     """
     Lets somebody know that an execution is pending.
@@ -42,3 +46,24 @@ class Adapter(ABC):
     @abstractmethod
     def dispatch(self, execution: Execution) -> None:
         """Ring for ``execution``. Called after the transaction that made it pending."""
+
+
+def ring(store: Store, adapter: Adapter, execution: Execution) -> None:
+    """
+    Let ``adapter`` know of ``execution`` once what this thread has written is committed.
+
+    A bell that is broken is logged and stops nobody: the supervisor finds what nobody drives.
+    """
+
+    def now() -> None:
+        try:
+            adapter.dispatch(execution)
+        except Exception:
+            logger.exception(
+                "Execution %s of %s could not be dispatched; the next sweep will try again",
+                execution.id,
+                execution.workflow_id,
+                extra={"execution_id": execution.id, "workflow_id": execution.workflow_id},
+            )
+
+    store.on_commit(now)

@@ -39,7 +39,7 @@ class Stream:
         def add(subscriber: Subscriber) -> Callable[[], None]:
             entry = (subscriber, names)
             self._subscribers.append(entry)
-            return lambda: self._subscribers.remove(entry)
+            return lambda: self._end(entry)
 
         if callback is not None:
             return add(callback)
@@ -59,6 +59,10 @@ class Stream:
     def resume(self, execution_id: str, **answer: Any) -> ExecutionResult:
         """See Engine.resume()."""
         return self.engine.resume(execution_id, **answer)
+
+    def _end(self, entry: tuple[Subscriber, frozenset[str] | None]) -> None:
+        if entry in self._subscribers:
+            self._subscribers.remove(entry)
 
     def _tell(self, event: Event) -> None:
         if self._before is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django_workflows.core import clock
@@ -62,7 +63,7 @@ class Sync:
         self, result: ExecutionResult, respond: Respond | None
     ) -> ExecutionResult | None:
         """Answer the first wait that can be; return where that led, or None where none can be."""
-        for wait in sorted(result.waits, key=lambda wait: wait.kind in _TIMED):
+        for wait in sorted(result.waits, key=_turn):
             if wait.kind in _TIMED:
                 return self._wait_for(wait)
             if wait.kind == WaitKind.CHILD and wait.key:
@@ -84,6 +85,12 @@ class Sync:
         )
         engine = self.engine.sibling(settled.workflow_id)
         return engine.drive(settled.id) or engine.result(settled.id)
+
+
+def _turn(wait: Wait) -> tuple[bool, datetime]:
+    """Put what can be answered now before timers, and of those the earliest first."""
+    is_timed = wait.kind in _TIMED
+    return is_timed, wait.wake_at if is_timed and wait.wake_at else wait.opened_at
 
 
 def spread(answer: Any, wait: Wait) -> dict[str, Any]:

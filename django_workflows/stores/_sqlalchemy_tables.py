@@ -163,6 +163,9 @@ def _columns(kind: type[Record]) -> Iterable[Column[Any]]:
 
 metadata = MetaData()
 
+# Whatever the database's own default is, text may be in any language.
+_OPTIONS: dict[str, Any] = {"mysql_charset": "utf8mb4", "mariadb_charset": "utf8mb4"}
+
 executions = Table(
     "workflow_executions",
     metadata,
@@ -176,6 +179,7 @@ executions = Table(
     Index("workflow_executions_pending", "status", "updated_at"),
     Index("workflow_executions_leases", "status", "lease_expires_at"),
     Index("workflow_executions_deadlines", "status", "deadline_at"),
+    **_OPTIONS,
 )
 
 entries = Table(
@@ -184,6 +188,7 @@ entries = Table(
     Column("number", _counter, primary_key=True, autoincrement=True),
     *_columns(Entry),
     Index("workflow_entries_history", "execution_id", "number"),
+    **_OPTIONS,
 )
 
 waits = Table(
@@ -195,6 +200,7 @@ waits = Table(
     Index("workflow_waits_of_kind", "status", "kind", "opened_at"),
     Index("workflow_waits_of_key", "status", "key", "opened_at"),
     Index("workflow_waits_due", "status", "wake_at"),
+    **_OPTIONS,
 )
 
 events = Table(
@@ -205,6 +211,7 @@ events = Table(
     Index("workflow_events_inbox", "topic", "taken_by", "sent_at"),
     # One wait takes one event, even if it asks twice at once.
     UniqueConstraint("taken_by", name="workflow_events_taken"),
+    **_OPTIONS,
 )
 
 graphs = Table(
@@ -213,6 +220,7 @@ graphs = Table(
     Column("workflow_id", Name(255), primary_key=True),
     Column("version", Name(255), primary_key=True),
     Column("graph", _long_text, nullable=False),
+    **_OPTIONS,
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, exc, make_url
 
 from django_workflows.exceptions import ConfigurationError, StoreUnavailable
+from django_workflows.stores._sqlalchemy_tables import metadata
 
 T = TypeVar("T")
 
@@ -204,5 +205,5 @@ def _is_collision(error: exc.OperationalError) -> bool:
 
 def _lacks_tables(error: exc.DBAPIError) -> bool:
     text = str(error.orig)
-    absent = ("no such table", "does not exist", "doesn't exist")
-    return "workflow_" in text and any(words in text for words in absent)
+    is_absent = any(words in text for words in ("no such table", "not exist", "doesn't exist"))
+    return is_absent and any(table in text for table in metadata.tables)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 from django_workflows import wiring
 from django_workflows.core import clock
+from django_workflows.core.arriving import arrived
 from django_workflows.core.decisions import fire
 from django_workflows.core.engine import Engine
 from django_workflows.core.execution import EntryAction, ExecutionResult, ExecutionStatus
@@ -67,15 +68,30 @@ def bring_to_end(engine: Engine, execution_id: str, respond: Respond) -> Executi
         result = engine.result(execution_id)
         if result.status.is_final:
             return result
-        if not (drive_due(engine) or _answer(engine, respond) or _skip_time(engine.store)):
+        family = _family(engine.store, execution_id)
+        if not (
+            drive_due(engine, family)
+            or _answer(engine, family, respond)
+            or _skip_time(engine.store, family)
+        ):
             raise AssertionError(f"Execution {execution_id} is {result.status} and nothing is due.")
     raise AssertionError(f"Execution {execution_id} did not end in {MOST_ROUNDS} rounds.")
 
 
-def drive_due(engine: Engine) -> int:
-    """Drive what a supervisor would dispatch; return how many executions that were."""
+def _family(store: Store, execution_id: str) -> list[str]:
+    """Return the ids of an execution and its children, theirs included."""
+    family = [execution_id]
+    for child in store.find(parent=execution_id, limit=MOST_ROUNDS):
+        family += _family(store, child.id)
+    return family
+
+
+def drive_due(engine: Engine, family: Sequence[str]) -> int:
+    """Drive what of ``family`` a supervisor would dispatch; return how many that were."""
     driven = 0
-    for due in engine.store.due(clock.now()):
+    for due in engine.store.due(clock.now(), limit=MOST_ROUNDS):
+        if due.execution_id not in family:
+            continue
         if due.reason == DueReason.WAIT and due.wait_id is not None:
             try:
                 engine.store.transition(due.execution_id, fire(due.wait_id))
@@ -86,9 +102,9 @@ def drive_due(engine: Engine) -> int:
     return driven
 
 
-def _answer(engine: Engine, respond: Respond) -> bool:
+def _answer(engine: Engine, family: Sequence[str], respond: Respond) -> bool:
     """Answer the first open wait that a person or an event would."""
-    for wait in engine.store.find_waits(limit=MOST_ROUNDS):
+    for wait in _open_waits(engine.store, family):
         answer = _answer_to(engine, wait, respond)
         if answer is not None:
             settled = engine.store.settle(wait.execution_id, wait.id, answer)
@@ -100,7 +116,7 @@ def _answer(engine: Engine, respond: Respond) -> bool:
 
 def _answer_to(engine: Engine, wait: Wait, respond: Respond) -> Answer | None:
     if wait.kind not in _PERSONAL:
-        return engine.arrived(wait)
+        return arrived(engine.store, wait)
     given = respond(wait)
     if given is None:
         return None
@@ -108,12 +124,14 @@ def _answer_to(engine: Engine, wait: Wait, respond: Respond) -> Answer | None:
     return Answer(**{"cause": cause, **spread(given, wait)})
 
 
-def _skip_time(store: Store) -> bool:
+def _skip_time(store: Store, family: Sequence[str]) -> bool:
     """Travel to the next moment at which something is due, or past the leases of dead drivers."""
-    moments = [wait.wake_at for wait in store.find_waits(limit=MOST_ROUNDS) if wait.wake_at]
-    for status in (ExecutionStatus.RUNNING, ExecutionStatus.HALTED):
-        for execution in store.find(status=status, limit=MOST_ROUNDS):
-            moments += [at for at in (execution.lease_expires_at,) if at is not None]
+    moments = [wait.wake_at for wait in _open_waits(store, family) if wait.wake_at]
+    for execution in map(store.load, family):
+        if execution.status == ExecutionStatus.RUNNING and execution.lease_expires_at:
+            moments.append(execution.lease_expires_at)
+        if execution.status == ExecutionStatus.HALTED and execution.deadline_at:
+            moments.append(execution.deadline_at)
     if not moments:
         return False
     clock.travel(max(min(moments) - clock.now(), timedelta(0)) + timedelta(milliseconds=1))
@@ -127,6 +145,5 @@ def taken_path(execution_id: str, store: Store | None = None) -> list[str]:
     return [entry.step_id for entry in entries if entry.action in done]
 
 
-def open_waits_of(store: Store, execution_id: str) -> list[Wait]:
-    """Return the open waits of an execution."""
-    return store.waits(execution_id, status=WaitStatus.OPEN)
+def _open_waits(store: Store, family: Sequence[str]) -> list[Wait]:
+    return [wait for name in family for wait in store.waits(name, status=WaitStatus.OPEN)]

@@ -1,4 +1,4 @@
-"""Settings of the example shop: Django, the workflows, and an SQLite file; nothing else is needed."""
+"""Settings of the example shop, which needs Django, the workflows and an SQLite file."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The names by which shop/reorder.yaml may call into the shop. Everything else has a default:
 # executions live in the database above, and whoever starts one drives it.
-WORKFLOWS: dict[str, Any] = {"SERVICES": {"stock": "shop.stock"}}
+WORKFLOWS: dict[str, Any] = {
+    "SERVICES": {"stock": "shop.stock"},
+    # Seconds after which the work of a process that died may be taken over.
+    "LEASE": float(os.environ.get("SHOP_LEASE", "60")),
+}
 
 # Where `manage.py payment_service` listens.
 PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8001")

@@ -59,7 +59,7 @@ class OrderRead:
 
 @dataclass(frozen=True, slots=True)
 class OrdersRead:
-    """What a file holds: the orders that can be run, and a sentence for everything that is wrong."""
+    """What a file holds: the orders that can be run, and what is wrong, a sentence each."""
 
     orders: list[OrderRead]
     errors: list[str]
@@ -108,7 +108,7 @@ def _check_header(path: Path, header: list[str]) -> None:
     if not header:
         raise OrdersFileError(f"{path} is empty; its first line must be {','.join(COLUMNS)}.")
     if len(header) == 1 and any(other in header[0] for other in ";\t|"):
-        raise OrdersFileError(f"{path} is not separated by commas; save it so. It begins {header[0]!r}.")
+        raise OrdersFileError(f"{path} is not separated by commas: it begins {header[0]!r}.")
     wrong = [name for name in COLUMNS if header.count(name) != 1]
     if wrong:
         raise OrdersFileError(
@@ -212,7 +212,7 @@ def stock_catalogue() -> None:
 
 
 def stock_unknown(orders: Iterable[OrderRead]) -> None:
-    """Put every product that the shop does not know on a shelf, so that anybody's orders can be run."""
+    """Put plenty of each product that the shop does not know on its shelves."""
     for order in orders:
         for line in order.lines:
             Product.objects.get_or_create(

@@ -126,7 +126,7 @@ class PaymentServer(ThreadingHTTPServer):
 
 
 def serve_until_input_ends(port: int = 0) -> None:
-    """Print the address, and serve until whoever started this closes its end of the pipe, or dies."""
+    """Print the address, and serve until whoever started this closes the pipe, or dies."""
     with PaymentServer(port) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(server.url, flush=True)

@@ -21,12 +21,10 @@ PATIENCE = 10
 
 
 class PaymentServiceError(Exception):
-    """The payment service does not answer, or not as agreed; the same request may be tried again."""
+    """The payment service does not answer, or not as agreed; trying again does no harm."""
 
 
-def charge(
-    order: str, customer: str, amount: Decimal, *, idempotency_key: str
-) -> dict[str, Any]:
+def charge(order: str, customer: str, amount: Decimal, *, idempotency_key: str) -> dict[str, Any]:
     """
     Charge for an order and return the charge: its ``status`` is "paid" or "declined".
 
@@ -37,7 +35,7 @@ def charge(
 
 
 def refund(charge_id: str) -> dict[str, Any]:
-    """Give the money of a charge back, once however often it is asked. Raise PaymentServiceError."""
+    """Give the money of a charge back, once. Raise PaymentServiceError."""
     return _request("POST", "/refunds", {"charge": charge_id})
 
 
@@ -60,12 +58,16 @@ def service_running() -> Iterator[str]:
 
 
 def _request(
-    method: str, path: str, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    headers: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     address = urlsplit(settings.PAYMENTS_URL)
     connection = http.client.HTTPConnection(address.netloc, timeout=PATIENCE)
     try:
-        connection.request(method, path, body and json.dumps(body), headers or {})
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, headers or {})
         response = connection.getresponse()
         answer: dict[str, Any] = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:

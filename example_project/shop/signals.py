@@ -11,7 +11,7 @@ from shop.workflows import ShipmentNotice
 
 
 @receiver(post_save, sender=Shipment)
-def send_notice(sender: type[Shipment], instance: Shipment, created: bool, **kwargs: Any) -> None:
+def send_notice(sender: type[Shipment], instance: Shipment, **kwargs: Any) -> None:
     # The order's step is still in its transaction here: should that roll back, nothing has started.
-    if created:
+    if kwargs["created"]:
         start(ShipmentNotice, {"shipment_id": instance.pk}, subject=instance.order)

@@ -32,7 +32,7 @@ def request_return(request: HttpRequest, pk: int) -> HttpResponse:
     with transaction.atomic():
         found = get_object_or_404(Order.objects.select_for_update(), pk=pk)
         if found.status != Order.Status.SHIPPED:
-            messages.error(request, f"{found} is {found.status}: only what was shipped can come back.")
+            messages.error(request, f"{found} is {found.status}, and so cannot come back.")
         else:
             # However often the button is pressed: one key, one execution.
             start(

@@ -1,21 +1,11 @@
-from datetime import timedelta
-
 import pytest
 
-from django_workflows.core import clock
 from django_workflows.stores.memory import MemoryStore
 
 
 @pytest.fixture
 def store():
     return MemoryStore()
-
-
-@pytest.fixture
-def travel():
-    """Move the clock by seconds, until the test ends."""
-    yield lambda seconds: clock.travel(timedelta(seconds=seconds))
-    clock.reset()
 
 
 @pytest.fixture

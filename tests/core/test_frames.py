@@ -15,7 +15,9 @@ from tests.values import SAMPLES, exact
 
 VALUES = tuple(SAMPLES.values())
 
-LOOP = LoopFrame(index=2, items=VALUES, results=VALUES, body=Cursor(at="pay", attempt=3))
+LOOP = LoopFrame(
+    index=2, items=VALUES, results=VALUES, hidden=SAMPLES, body=Cursor(at="pay", attempt=3)
+)
 WHILE = LoopFrame(index=1, body=Cursor(end="break", output=SAMPLES))
 BRANCH = BranchFrame(
     status=BranchStatus.HALTED,

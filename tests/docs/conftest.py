@@ -28,7 +28,7 @@ class Reader:
     def do(self, block):
         if block.caption:
             self.write(block)
-        if block.language == "python":
+        elif block.language == "python":
             # Blank lines put the code where it stands on the page, for tracebacks.
             source = "\n" * (block.line - 1) + block.code
             exec(compile(source, str(block), "exec", dont_inherit=True), self.names)
@@ -46,14 +46,19 @@ class Reader:
         # A class defined in conversation belongs to the page as well.
         test.globs = self.names
         said = []
-        doctest.DocTestRunner(optionflags=flags).run(test, out=said.append, clear_globs=False)
+        runner = doctest.DocTestRunner(verbose=False, optionflags=flags)
+        runner.run(test, out=said.append, clear_globs=False)
         assert not said, "".join(said)
 
     def write(self, block):
         path = self.folder / block.caption
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.code)
-        importlib.invalidate_caches()
+        if path.suffix == ".py":
+            importlib.invalidate_caches()
+            importlib.import_module(block.caption.removesuffix(".py").replace("/", "."))
+        elif path.suffix in {".yaml", ".yml"}:
+            load_workflow(path, add=False)
 
     def take_settings(self):
         if "WORKFLOWS" in self.names:

@@ -98,8 +98,12 @@ class Run(Protocol):
         ``isolated`` scope sets in ctx is in its frame only. It ends early once ``stopped()``.
         """
 
-    def keep(self, frame: Frame, state: State | None = None) -> None:
-        """Remember ``frame`` for this step; it is written with the next checkpoint."""
+    def keep(self, frame: Frame | Callable[[], Frame], state: State | None = None) -> None:
+        """
+        Remember ``frame`` for this step; it is written with the next checkpoint.
+
+        A callable is asked for it under the lock that guards the positions of all branches.
+        """
 
     def together(
         self, tasks: Mapping[str, Callable[[], object]], enough: Callable[[], bool]
@@ -175,7 +179,7 @@ class Step(ABC):
         A kind with keys of its own kind reads them by the reader's getters; here, every key is a
         keyword argument. A TypeError or ValueError is a problem of the document.
         """
-        options: dict[str, Any] = {**reader.options()}
+        options = reader.options(output=reader.key("output") or OWN_NAME)
         return cls(**options, **reader.rest())
 
     @property
@@ -188,6 +192,10 @@ class Step(ABC):
     @abstractmethod
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Do the work and decide how to go on. What it raises is the step's failure."""
+
+    def abandoned(self, state: State, frame: Frame | None) -> State:
+        """Return the state for its on_error: what its nested steps left, without their own names."""
+        return state
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
         """Return a copy under its final name, its nested steps compiled as well."""

@@ -100,9 +100,8 @@ class Call(Step):
                 backoff=reader.number("retry_backoff", 2.0, positive=True),
             ),
             timeout=reader.seconds("timeout"),
-            output=output,
             output_schema=schema,
-            **reader.options(),
+            **reader.options(output=output),
         )
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
@@ -265,8 +264,8 @@ def _document_output(reader: StepReader) -> tuple[str | None, dict[str, Any] | N
     """Return the ctx key and the JSON Schema of the output, each None where there is none."""
     inner = reader.inner("output") if reader.is_mapping("output") else None
     if inner is None:
-        return reader.name("output"), None
-    named = inner.name("name")  # an older word for the key
+        return reader.key("output"), None
+    named = inner.key("name")  # an older word for the key
     key = inner.text("key", named or "", required=True)
     schema = inner.mapping("schema") or None
     inner.finish("an output")

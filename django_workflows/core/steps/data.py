@@ -124,9 +124,9 @@ class Router(Step):
         routes = []
         for route in reader.readers("routes"):
             test = route.condition("when", required=True)
-            routes.append(When(test, then=route.target("then", required=True) or ""))
+            routes.append(When(test, then=route.target("then")))
             route.finish("a route")
-        return cls(*routes, default=reader.target("default"), **reader.options())
+        return cls(*routes, default=reader.key("default"), **reader.options())
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Raise NoRouteMatched, with the values compared, where nothing matches."""
@@ -189,8 +189,8 @@ class Transform(Step):
             known = ", ".join(OPERATIONS)
             reader.problem(f"has the unknown operation {name!r}; known are {known}", "expression")
             del operations[name]
-        source, output = reader.name("input"), reader.name("output")
-        return cls(source, operations, output=output, **reader.options())
+        options = reader.options(output=reader.key("output"))
+        return cls(reader.key("input"), operations, **options)
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Raise StepError naming the operation whose data it does not fit."""
@@ -225,7 +225,7 @@ class End(Step):
     @classmethod
     def from_document(cls, reader: StepReader) -> Self:
         """See Step.from_document()."""
-        return cls(result=reader.value("result"), **reader.options())
+        return cls(result=reader.value("result"), **reader.options(output=None))
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Resolve the result."""

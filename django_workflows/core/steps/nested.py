@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from django_workflows.core.conditions import Condition, condition
-from django_workflows.core.definition import BREAK, CONTINUE, Graph, compile_graph
+from django_workflows.core.definition import BREAK, Graph, compile_graph
 from django_workflows.core.execution import (
     ExecutionStatus,
     HaltResult,
@@ -92,12 +92,11 @@ class Loop(Step):
             while_=while_,
             as_=reader.text("as", "item"),
             index_as=reader.text("index_as", "index"),
-            do=reader.steps("do", ends=(BREAK, CONTINUE)),
+            do=reader.steps("do"),
             max=reader.integer("max", 100, least=1),
-            on_exhausted=reader.target("on_exhausted"),
+            on_exhausted=reader.key("on_exhausted"),
             break_key="break_loop",
-            output=reader.name("output"),
-            **reader.options(),
+            **reader.options(output=reader.key("output")),
         )
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
@@ -126,18 +125,20 @@ class Loop(Step):
             if isinstance(ended, HaltResult):
                 return self.stop(state, ended)
             state = ended.state
-            frame = LoopFrame(
+            frame = replace(
+                frame,
                 index=frame.index + 1,
-                items=frame.items,
                 results=(*frame.results, ended.cursor.result(state.ctx)),
+                body=Cursor(),
             )
             if ended.cursor.end == BREAK or (self.break_key and state.ctx.get(self.break_key)):
                 return self._finish(state, frame, None)
             run.keep(frame, state)
 
     def _begin(self, state: State) -> LoopFrame:
+        hidden = {name: state.ctx[name] for name in self.scope_sets() if name in state.ctx}
         if self.over is None:
-            return LoopFrame()
+            return LoopFrame(hidden=hidden)
         items = resolve(self.over, state)
         if not isinstance(items, (list, tuple)):
             raise StepError(f"Loop {self.name!r} needs a list to go over, not {items!r}.")
@@ -145,7 +146,7 @@ class Loop(Step):
             raise LoopExhausted(
                 f"Loop {self.name!r} has {len(items)} items and its max is {self.max}."
             )
-        return LoopFrame(items=tuple(items))
+        return LoopFrame(items=tuple(items), hidden=hidden)
 
     def _ask(self, state: State, frame: LoopFrame) -> str | None:
         """Return None to go round once more, else why not: "done" or "exhausted"."""
@@ -170,10 +171,7 @@ class Loop(Step):
         return scope.walk(self.body, frame.body, state)
 
     def _finish(self, state: State, frame: LoopFrame, verdict: str | None) -> StepOutcome:
-        names = {"iteration"} if frame.items is None else {self.as_, self.index_as}
-        if self.break_key is not None:
-            names.add(self.break_key)
-        state = state.without_ctx(*names)
+        state = self.abandoned(state, frame)
         if verdict != "exhausted":
             return self.proceed(state, list(frame.results))
         if self.on_exhausted is None:
@@ -181,6 +179,13 @@ class Loop(Step):
                 f"Loop {self.name!r} did not end within its max of {self.max} rounds."
             )
         return self.proceed(state, list(frame.results), to=self.on_exhausted)
+
+    def abandoned(self, state: State, frame: Frame | None) -> State:
+        """See Step.abandoned(): what its names hid is there again."""
+        if not isinstance(frame, LoopFrame):
+            return state  # it has not begun
+        own = {*self.scope_sets(), *((self.break_key,) if self.break_key else ())}
+        return state.without_ctx(*own).with_ctx(**frame.hidden)
 
     def targets(self) -> Iterator[str]:
         """See Step.targets()."""
@@ -258,8 +263,7 @@ class SubWorkflow(Step):
             reader.text("workflow_id", required=True),
             input=reader.value("input"),
             timeout=reader.seconds("timeout"),
-            output=reader.name("output"),
-            **reader.options(),
+            **reader.options(output=reader.key("output")),
         )
 
     @property

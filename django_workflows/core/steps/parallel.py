@@ -64,15 +64,15 @@ class Parallel(Step):
 
     @classmethod
     def from_document(cls, reader: StepReader) -> Self:
-        """See Step.from_document(). Each branch is one step; of two that set a key the last wins."""
-        branches = reader.steps("branches", alone=True)
+        """See Step.from_document(). A branch is one step; of two that set a key the last wins."""
+        branches = reader.steps("branches", apart=True)
         wait = reader.value("wait")
         return cls(
             {step.name: step for step in branches},
             wait="all" if wait is None else wait,
             merge="last",
             as_list=True,
-            options={**reader.options(), "output": reader.name("output")},
+            options=reader.options(output=reader.key("output")),
         )
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:
@@ -198,8 +198,11 @@ class _Join:
         self.branches[name] = branch
 
     def _keep(self, name: str, branch: BranchFrame) -> None:
-        self._put(name, branch)
-        self.run.keep(ParallelFrame(branches=dict(self.branches)))
+        def frame() -> Frame:
+            self._put(name, branch)
+            return ParallelFrame(branches=dict(self.branches))
+
+        self.run.keep(frame)
 
     def _failure(self) -> ParallelError:
         errors = {
@@ -218,14 +221,16 @@ class _Join:
         for name in done:
             branch = self.branches[name]
             for key in branch.removed:
-                ctx.pop(key, None)
+                if key not in owner:
+                    ctx.pop(key, None)
             for key, value in branch.changes.items():
                 clash = key in owner and ctx.get(key, _MISSING) != value
                 ctx[key] = self._decide(key, value, owner[key], name, ctx) if clash else value
                 owner[key] = name
         state = replace(self.state, ctx=ctx)
         outputs = {name: self.branches[name].output for name in done}
-        return self.step.proceed(state, list(outputs.values()) if self.step.as_list else outputs)
+        listed = [outputs.get(name) for name in self.branches]  # None where one is not done
+        return self.step.proceed(state, listed if self.step.as_list else outputs)
 
     def _decide(self, key: str, later: Any, first: str, second: str, ctx: Mapping[str, Any]) -> Any:
         earlier = ctx.get(key)

@@ -44,9 +44,8 @@ class Halt(Step):
         return cls(
             reader.text("reason", "Halted"),
             data=reader.mapping("data"),
-            resume_step=reader.target("resume_step"),
-            output="response",
-            **reader.options(),
+            resume_step=reader.key("resume_step"),
+            **reader.options(output="response"),
         )
 
     def execute(self, state: State, run: Run) -> StepOutcome:
@@ -123,11 +122,10 @@ class Approval(Step):
             exclude_requester=reader.boolean("exclude_requester", default=True),
             timeout=reader.seconds("timeout"),
             remind_after=reader.seconds("remind_after"),
-            on_reject=reader.target("on_reject"),
-            on_timeout=reader.target("on_timeout"),
+            on_reject=reader.key("on_reject"),
+            on_timeout=reader.key("on_timeout"),
             response_key="response",
-            output=None,
-            **reader.options(),
+            **reader.options(output=None),
         )
 
     def execute(self, state: State, run: Run) -> StepOutcome:

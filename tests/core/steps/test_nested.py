@@ -82,7 +82,7 @@ def test_round_without_an_output_has_none_though_the_round_before_had_one():
 
 def test_loop_goes_over_the_list_as_it_was_at_its_beginning():
     workflow = flow(
-        start=Assign(queue=[1, 2]),
+        begin=Assign(queue=[1, 2]),
         each=Loop(over=F("queue"), do=Assign(queue=[], name="clear")),
         done=End(result=F("queue")),
     )
@@ -92,7 +92,7 @@ def test_loop_goes_over_the_list_as_it_was_at_its_beginning():
 
     assert result.output == []
     assert history(engine, result.execution_id) == [
-        "start",
+        "begin",
         "each[0]/clear",
         "each[1]/clear",
         "each",
@@ -147,7 +147,7 @@ def test_failing_round_fails_the_loop(store):
 
 def test_while_loop_counts_its_iterations_from_one():
     workflow = flow(
-        start=Assign(left=3),
+        begin=Assign(left=3),
         each=Loop(
             while_=Q(left__gt=0),
             do=[
@@ -162,18 +162,17 @@ def test_while_loop_counts_its_iterations_from_one():
 
 
 def test_while_loop_may_ask_a_callable():
+    def more(state):
+        return [*state.ctx.get("seen", []), 1]
+
     workflow = flow(
-        each=Loop(while_=lambda state: len(state.ctx.get("seen", [])) < 2, do=Call(more))
+        each=Loop(
+            while_=lambda state: len(state.ctx.get("seen", [])) < 2,
+            do=Call(more, output="seen"),
+        )
     )
 
     assert run(workflow).output == [[1], [1, 1]]
-
-
-def more(state):
-    return goto("mark", [*state.ctx.get("seen", []), 1])
-
-
-more = Call(more, output="seen", name="more")
 
 
 def test_while_loop_that_never_begins():
@@ -199,7 +198,7 @@ def test_while_loop_past_its_max_goes_to_on_exhausted():
 
 
 def test_condition_that_cannot_be_evaluated_fails_the_loop():
-    workflow = flow(start=Assign(n="x"), each=Loop(while_=Q(n__gt=1), do=Call(double)))
+    workflow = flow(begin=Assign(n="x"), each=Loop(while_=Q(n__gt=1), do=Call(double)))
 
     assert run(workflow).error.startswith("ConditionError: Condition $n gt 1 cannot be evaluated")
 
@@ -429,7 +428,7 @@ def cell(state):
 
 def test_loop_in_a_loop_with_the_same_names_gives_them_back():
     workflow = flow(
-        start=Assign(item="mine"),
+        begin=Assign(item="mine"),
         rows=Loop(
             over=["a", "b"],
             do=[
@@ -498,6 +497,45 @@ def test_long_retry_in_a_round_is_resumed_in_that_round():
 
     assert halted.waits[0].step == "it[1]/w"
     assert result.output == [1, 2]
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_on_error_of_a_loop_sees_what_its_rounds_have_set(recovered, crashes):
+    crash = [Crash()] if crashes else []
+
+    def work(state):
+        if state.ctx["item"] == "b" and crash:
+            raise crash.pop()
+        if state.ctx["item"] == "c":
+            raise ValueError("boom")
+        return state.ctx["item"]
+
+    workflow = flow(
+        begin=Assign(index="mine"),
+        each=Loop(over=["a", "b", "c"], do=Call(work, name="done"), on_error="told"),
+        never=End(),
+        told=End(result=F("ctx")),
+    )
+    engine = engine_of(workflow)
+
+    result = recovered(engine, crashed(engine)) if crashes else engine.run()
+
+    assert result.output.pop("_last_error")["step"] == "each[2]/done"
+    assert result.output == {"index": "mine", "done": "b"}
+
+
+def test_on_error_of_a_loop_that_did_not_begin_keeps_the_names_around_it():
+    workflow = flow(
+        rows=Loop(
+            over=["a"],
+            do=[
+                Loop(over="$missing", do=Call(double), name="inner", on_error="told"),
+                Call(lambda state: state.ctx["item"], name="told"),
+            ],
+        )
+    )
+
+    assert run(workflow).output == ["a"]
 
 
 # What it says of itself -------------------------------------------------------------------------

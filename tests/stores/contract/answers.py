@@ -11,7 +11,6 @@ from django_workflows.exceptions import (
     NotResumable,
 )
 from tests.stores.contract.records import (
-    FULL_WAIT,
     MINUTE,
     UNKNOWN_ID,
     at,
