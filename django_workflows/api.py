@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from django_workflows.core.explaining import explained
 from django_workflows.core.inputs import checked
 from django_workflows.core.waits import Answer, InboxEvent, WaitKind
 from django_workflows.core.workflow import Workflow, install, registry
-from django_workflows.exceptions import PayloadError
+from django_workflows.exceptions import InvalidTransition, PayloadError
 from django_workflows.permissions import label, permit
 from django_workflows.runners.async_ import wait_for
 
@@ -200,7 +201,8 @@ def _cancel_children(parent: str, reason: str, by: Any) -> None:
     under_way = set(ExecutionStatus) - FINAL_STATUSES
     for status in sorted(under_way):
         for child in wiring.store().find(parent=parent, status=status, limit=MOST_CHILDREN):
-            _cancel(child.id, reason, by)
+            with suppress(InvalidTransition):  # it has ended meanwhile
+                _cancel(child.id, reason, by)
 
 
 def retry(

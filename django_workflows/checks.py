@@ -29,7 +29,7 @@ from django_workflows.core.steps.call import imported
 from django_workflows.core.store import Store
 from django_workflows.core.validation import problems
 from django_workflows.core.workflow import registry
-from django_workflows.exceptions import ConfigurationError
+from django_workflows.exceptions import describe
 from django_workflows.runners.base import Adapter
 
 _BACKENDS: Mapping[str, type] = {"STORE": Store, "ADAPTER": Adapter}
@@ -176,7 +176,7 @@ def _backends() -> Iterator[CheckMessage]:
         if isinstance(backend, Exception):
             yield Error(
                 f"WORKFLOWS[{name!r}] names the BACKEND {path!r}, which cannot be imported:"
-                f" {backend}",
+                f" {describe(backend)}",
                 hint="Correct the path, or install what it needs.",
                 id="workflows.E033",
             )
@@ -192,7 +192,7 @@ def _imported(name: str) -> Any:
     """Return the backend that a setting names, or the error that importing it raised."""
     try:
         return import_string(getattr(settings, name)["BACKEND"])
-    except (ImportError, ConfigurationError, ImproperlyConfigured) as error:
+    except Exception as error:  # noqa: BLE001  a module may raise anything
         return error
 
 
@@ -200,10 +200,10 @@ def _services() -> Iterator[CheckMessage]:
     for name, path in settings.SERVICES.items():
         try:
             _import_service(path)
-        except (ImportError, ConfigurationError) as error:
+        except Exception as error:  # noqa: BLE001  a module may raise anything
             yield Error(
                 f"WORKFLOWS['SERVICES'] names {path!r} as {name!r}, which cannot be imported:"
-                f" {error}",
+                f" {describe(error)}",
                 hint="Name a module, a class or an object by its dotted path.",
                 id="workflows.E034",
             )

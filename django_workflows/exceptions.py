@@ -235,10 +235,15 @@ class ChildFailed(StepError):
 
 def describe(error: BaseException) -> str:
     """Return ``error`` as executions keep it: ``ValueError: message``."""
-    message = storable_text(str(error))
+    message = message_of(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def storable_text(text: str) -> str:
-    """Return ``text`` with what a database may refuse (NUL, lone surrogates) written as escapes."""
+def message_of(error: BaseException) -> str:
+    """Return the text of ``error`` as it can be kept."""
+    return escaped(str(error))
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with what a database may refuse, NUL and lone surrogates, as escapes."""
     return text.encode(errors="backslashreplace").decode().replace("\x00", "\\x00")

@@ -174,7 +174,8 @@ def kept(run: StepRun, what: str, value: Any) -> Any:
             )
         return codec.loads(text)
     except PayloadError as error:
-        place = f"{what}.{error.path}" if error.path else what
+        dot = "." if error.path and not error.path.startswith("[") else ""
+        place = f"{what}{dot}{error.path}"
         raise OutputError(
             f"Step {run.state.path!r} cannot keep its {place}: {error.reason}."
         ) from error

@@ -35,7 +35,7 @@ def drive_child(
     parent = drive.execution
     _refuse_depth(engine, parent)
     own = engine.sibling(workflow_id)
-    child_id = derived_id(parent.id, state.path, str(state.attempt))
+    child_id = derived_id(parent.id, state.path, str(state.attempt), str(drive.cursor.retries))
     fields: dict[str, Any] = {
         "parent": parent.id,
         "queue": parent.queue,

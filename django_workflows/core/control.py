@@ -91,6 +91,7 @@ def retry(
         cursor = reopened(execution.frames)
         if from_step is not None:
             cursor = Cursor(at=from_step, visits={**cursor.visits, **_visits_after(undone)})
+        cursor = replace(cursor, retries=execution.frames.retries + 1)
         again = replace(
             execution,
             status=ExecutionStatus.PENDING,

@@ -50,7 +50,7 @@ class Graph:
                 yield from graph.walk(inner)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class WorkflowDefinition:
     """A workflow as the engine sees it."""
 
@@ -65,6 +65,10 @@ class WorkflowDefinition:
     workflow: type | None = None  # the class it was compiled from; None for a document
     whole_ctx_result: bool = False  # documents: an end without a result yields the ctx
     keeps_undeclared: bool = False  # documents: a reference that nothing sets is no mistake
+
+    def __repr__(self) -> str:
+        written = f" written at {self.source}" if self.source else ""
+        return f"<WorkflowDefinition {self.id!r} version {self.version!r}{written}>"
 
     def step_at(self, path: str) -> Step | None:
         """Return the step at ``path``, with or without the indexes of iterations, or None."""

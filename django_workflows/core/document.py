@@ -35,7 +35,7 @@ except ImportError:  # an extra; load_document() says so
 MAX_BYTES = 1_048_576
 
 #: Values in one document, each alias counted as all that it stands for.
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 
 #: Lists and mappings within one another.
 MAX_DEPTH = 60
@@ -78,7 +78,7 @@ def load_document(
 def _definition(document: Document, root: Node, source: str) -> WorkflowDefinition:
     reader = StepReader(document, root)
     definition = WorkflowDefinition(
-        id=reader.text("id", required=True) or document.file,
+        id=reader.text("id", required=True) or "?",
         name=reader.text("name", required=True),
         version=reader.written("version", "1.0"),
         description=reader.text("description"),

@@ -29,6 +29,7 @@ class Cursor:
     visits: Mapping[str, int] = field(default_factory=dict)  # entries to steps that lie on a cycle
     rescue: bool = False  # the step was reached by on_error, so ctx holds _last_error
     end: str | None = None  # how the scope ended: "end", "break" or "continue"
+    retries: int = 0  # at the root: how often somebody had it driven again, with new children
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data; what has its default is left out."""
@@ -49,6 +50,8 @@ class Cursor:
             data["rescue"] = True
         if self.end is not None:
             data["end"] = self.end
+        if self.retries:
+            data["retries"] = self.retries
         return data
 
     @classmethod
@@ -64,6 +67,7 @@ class Cursor:
             visits=data.get("visits", {}),
             rescue=data.get("rescue", False),
             end=data.get("end"),
+            retries=data.get("retries", 0),
         )
 
     def result(self, ctx: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ import inspect
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from functools import partial
+from itertools import takewhile, zip_longest
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -123,14 +124,19 @@ def _gotos(code: CodeType) -> Iterator[str]:
             yield from _first_argument(instructions)
 
 
-def _first_argument(instructions: Iterator[dis.Instruction]) -> Iterator[str]:
-    """Yield the text that comes first in a call, or all of them in ``goto("a" if x else "b")``."""
-    first = True
-    for instruction in instructions:
-        if instruction.opname.startswith("CALL"):
-            return
-        if "CONST" in instruction.opname and isinstance(instruction.argval, str):
-            yield instruction.argval
-            if first:
-                return
-        first = first and instruction.opname == "PUSH_NULL"
+def _first_argument(instructions: Iterator[dis.Instruction]) -> list[str]:
+    """Return the text that comes first in a call, or each of ``goto("a" if x else "b")``."""
+    loaded = [
+        instruction
+        for instruction in takewhile(lambda each: not each.opname.startswith("CALL"), instructions)
+        if instruction.opname != "PUSH_NULL"
+    ]
+    texts = [
+        one.argval
+        for one, other in zip_longest(loaded, loaded[1:])
+        if "CONST" in one.opname
+        and isinstance(one.argval, str)
+        # A key, as in goto(state.ctx["a"]), is no target, nor is what is compared with.
+        and not (other and other.opname.startswith(("BINARY", "COMPARE", "CONTAINS")))
+    ]
+    return texts[:1] if texts and loaded[0].argval == texts[0] else texts

@@ -146,7 +146,8 @@ def condition_text(test: Condition) -> str:
         texts = [_part(child, alone=len(test.children) == 1) for child in test.children]
         joined = f" {test.connector.lower()} ".join(texts)
         return f"not ({joined})" if test.negated else joined
-    name = getattr(getattr(test, "function", test), "__name__", type(test).__name__)
+    function = getattr(test, "function", test)
+    name = getattr(function, "__name__", type(function).__name__)
     return "a function says so" if name == "<lambda>" else str(name)
 
 

@@ -72,19 +72,18 @@ class Store(ABC):
     @abstractmethod
     def find(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
+        limit: int = 100,
+        *,
         parent: str | None = None,
         subject: str | None = None,
-        limit: int = 100,
     ) -> list[Execution]:
         """Return at most ``limit`` executions that match all of what is given, newest first."""
 
     @abstractmethod
     def execution_ids(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
@@ -118,7 +117,7 @@ class Store(ABC):
 
     @abstractmethod
     def renew(self, execution_id: str, fence: int, lease: timedelta) -> bool:
-        """Prolong the lease; say False where the fence is not ``fence`` any more."""
+        """Prolong the lease; say False where it is not running, or under another fence."""
 
     @abstractmethod
     def checkpoint(

@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
@@ -156,9 +157,9 @@ def _register_enums(workflow: type[Workflow]) -> None:
     mentioned = [*vars(module).values()] if module else []
     for value in vars(workflow).values():
         function = getattr(value, "__wrapped__", None)
-        mentioned.extend(
-            cell.cell_contents for cell in getattr(function, "__closure__", None) or ()
-        )
+        for cell in getattr(function, "__closure__", None) or ():
+            with suppress(ValueError):  # not filled yet, such as the name of the class itself
+                mentioned.append(cell.cell_contents)
     for value in mentioned:
         if isinstance(value, type):
             for candidate in (value, *vars(value).values()):

@@ -66,13 +66,14 @@ class OrderLine(models.Model):
 
 class Shipment(models.Model):
     order = models.ForeignKey(Order, models.CASCADE, related_name="shipments")
+    number = models.CharField(max_length=70, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["pk"]
 
     def __str__(self) -> str:
-        return f"shipment {self.pk} of {self.order}"
+        return f"shipment {self.number} of {self.order}"
 
 
 class Parcel(models.Model):

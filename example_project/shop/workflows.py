@@ -89,7 +89,7 @@ class OrderFulfilment(Workflow):
     paid = Router(When(Q(charge__status="paid"), then="ship"), default="release")
 
     @step(atomic=True)
-    def ship(self, state: State) -> int:
+    def ship(self, state: State) -> str:
         """Book the shipment; it commits together with its checkpoint, and so exists once."""
         order = _order(state)
         closed = ClosedRoute.objects.filter(country=order.country).first()
@@ -98,12 +98,13 @@ class OrderFulfilment(Workflow):
         order.status = Order.Status.SHIPPED
         order.payment = state.ctx["charge"]["id"]
         order.save()
-        return Shipment.objects.create(order=order).pk
+        return Shipment.objects.create(order=order, number=f"S-{order.number}").number
 
     @step(atomic=True)
-    def pack_line(self, state: State) -> int:
+    def pack_line(self, state: State) -> str:
         """Put what one line asks for into a parcel."""
-        return Parcel.objects.create(shipment_id=state.ctx["ship"], **state.ctx["line"]).pk
+        shipment = Shipment.objects.get(number=state.ctx["ship"])
+        return str(Parcel.objects.create(shipment=shipment, **state.ctx["line"]))
 
     pack = Loop(over=F("validate__lines"), as_="line", do=pack_line, max=1000)
 

@@ -1,3 +1,5 @@
+import functools
+import operator
 from datetime import UTC, datetime
 
 import pytest
@@ -103,7 +105,11 @@ def test_every_lookup_is_in_the_table_above():
 
 
 def lookups(test):
-    return [test.lookup] if isinstance(test, Comparison) else sum(map(lookups, test.children), [])
+    return (
+        [test.lookup]
+        if isinstance(test, Comparison)
+        else functools.reduce(operator.iadd, map(lookups, test.children), [])
+    )
 
 
 @pytest.mark.parametrize(

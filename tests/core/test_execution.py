@@ -61,7 +61,9 @@ def through_json(record):
 def test_every_field_of_the_sample_differs_from_its_default():
     plain = Execution(workflow_id="x")
 
-    same = [f.name for f in fields(Execution) if getattr(plain, f.name) == getattr(EXECUTION, f.name)]
+    same = [
+        f.name for f in fields(Execution) if getattr(plain, f.name) == getattr(EXECUTION, f.name)
+    ]
 
     assert same == []
 

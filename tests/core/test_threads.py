@@ -41,7 +41,9 @@ def test_tasks_run_at_once():
 def test_tasks_run_in_turn_in_the_same_thread(threads):
     ran = []
 
-    threads.together([lambda n=n: ran.append((n, threading.current_thread())) for n in (1, 2)], never)
+    threads.together(
+        [lambda n=n: ran.append((n, threading.current_thread())) for n in (1, 2)], never
+    )
 
     here = threading.current_thread()
     assert ran == [(1, here), (2, here)]

@@ -118,8 +118,7 @@ WRONG = {
     "unknown next": (
         flow(begin=Assign(a=1, next="begni")),
         "E006",
-        "step 'begin': next names 'begni', which is no step of the workflow;"
-        " did you mean 'begin'?",
+        "step 'begin': next names 'begni', which is no step of the workflow; did you mean 'begin'?",
     ),
     "unknown on_error": (
         flow(it=Call(work, on_error="rescue")),
@@ -129,8 +128,7 @@ WRONG = {
     "unknown route": (
         flow(way=Router(When(Q(input__a=1), then="nowhere"), default="done"), done=End()),
         "E006",
-        "step 'way': route names 'nowhere', which is no step of the workflow;"
-        " there are: done, way",
+        "step 'way': route names 'nowhere', which is no step of the workflow; there are: done, way",
     ),
     "unknown default": (
         flow(way=Router(default="nowhere")),
@@ -149,13 +147,13 @@ WRONG = {
     ),
     "break in a branch, where it ends no loop": (
         flow(
-            each=Loop(
-                over=[1], do=Parallel({"a": Call(work, next="break", name="x")}, name="both")
-            )
+            each=Loop(over=[1], do=Parallel({"a": Call(work, next="break", name="x")}, name="both"))
         ),
         "E006",
-        "step 'each/both/a/x': next names 'break', which is no step inside of 'each/both';"
-        " there are: x",
+        (
+            "step 'each/both/a/x': next names 'break', which is no step inside of 'each/both';"
+            " there are: x"
+        ),
     ),
     "unreached step": (
         flow(done=End(), after=Assign(a=1)),
@@ -170,20 +168,23 @@ WRONG = {
     "circle": (
         flow(it=Assign(a=1), b=Assign(b=1), c=Sleep(1, next="b")),
         "E008",
-        "steps 'b', 'c' go round without end: none of them leaves the circle;"
-        " let one of them go on to another step",
+        (
+            "steps 'b', 'c' go round without end: none of them leaves the circle;"
+            " let one of them go on to another step"
+        ),
     ),
     "circle in a branch": (
         flow(both=Parallel(a=[Call(work, name="x"), Call(work, name="y", next="x")])),
         "E008",
-        "steps 'both/a/x', 'both/a/y' go round without end: none of them leaves the circle;"
-        " let one of them go on to another step",
+        (
+            "steps 'both/a/x', 'both/a/y' go round without end: none of them leaves the circle;"
+            " let one of them go on to another step"
+        ),
     ),
     "variable that nothing sets": (
         flow(validate=Call(work), done=End(result=F("validte__total"))),
         "E009",
-        "step 'done': reads $validte.total, but no step sets 'validte';"
-        " did you mean 'validate'?",
+        "step 'done': reads $validte.total, but no step sets 'validte'; did you mean 'validate'?",
     ),
     "variable that is set later": (
         flow(it=Assign(a="$b"), b=Call(work)),
@@ -218,8 +219,10 @@ WRONG = {
     "end inside of a branch": (
         flow(both=Parallel(a=End(name="stop"))),
         "E013",
-        "step 'both/a/stop': cannot end the workflow from inside of 'both';"
-        " use next='__FINISHED__'",
+        (
+            "step 'both/a/stop': cannot end the workflow from inside of 'both';"
+            " use next='__FINISHED__'"
+        ),
     ),
     "option of a step": (
         flow(it=Call(work, timeout=0)),
@@ -249,8 +252,10 @@ WRONG = {
             after=Assign(b="$_last_error"),
         ),
         "E015",
-        "step 'after': reads $_last_error, which is there for the step alone that an on_error"
-        " names",
+        (
+            "step 'after': reads $_last_error, which is there for the step alone that an on_error"
+            " names"
+        ),
     ),
 }
 
@@ -409,8 +414,10 @@ def test_compensation_has_to_be_there():
     assert found(flow(charge=Call(work, compensate="refund"))) == [
         (
             "E012",
-            "step 'charge': compensate names 'refund', which is no step of the workflow;"
-            " there are: charge",
+            (
+                "step 'charge': compensate names 'refund', which is no step of the workflow;"
+                " there are: charge"
+            ),
         )
     ]
 
@@ -490,9 +497,7 @@ RIGHT = {
         ask=Approval("?", on_reject="done"), again=Sleep(1, next="ask"), done=End()
     ),
     "start": flow(begin=Start(), it=Call(work)),
-    "resumed elsewhere": flow(
-        stop=Halt(resume_step="after"), end=End(), after=Assign(a=F("stop"))
-    ),
+    "resumed elsewhere": flow(stop=Halt(resume_step="after"), end=End(), after=Assign(a=F("stop"))),
 }
 
 
@@ -619,11 +624,11 @@ def by_itself(again=True):
 GOTOS = {
     "a text": lambda: goto("refuse"),
     "one of two": lambda: goto("it" if work() else "refuse"),
-    "an inner function": lambda: (lambda: goto("refuse"))(),
+    "an inner function": lambda: sorted("a", key=lambda _: goto("refuse")),
     "a global": lambda: goto(REFUSE),
     "a table": lambda: goto(TABLE["bad"][0]),
     "an enum": lambda: goto(Target.REFUSE),
-    "a helper": lambda: go_refuse(),
+    "a helper": lambda: go_refuse() or None,
     "a recursion": by_itself,
     "a default": by_default,
     "a keyword default": by_keyword,
@@ -699,9 +704,11 @@ def test_steps_without_code_go_nowhere():
         (lambda flag: goto("a" if flag else "b"), ["a", "b"]),
         (lambda state: goto("a", output=state.ctx["b"]), ["a"]),
         (lambda state: goto(output=1, step="a"), ["a"]),
-        (lambda state: goto(state.ctx["to"]), ["to"]),
+        (lambda state: goto(state.ctx["to"]), []),
+        (lambda state: goto("a" if state.ctx["b"] == "c" else "d"), ["a", "d"]),
         (lambda state: state.ctx["a"], []),
         (lambda: "goto", []),
+        (lambda: goto, []),
     ],
 )
 def test_targets_that_stand_in_goto(service, targets):

@@ -20,6 +20,8 @@ NOT_RUN = "% not run:"
 
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|:{3,})(?P<info>.*)$")
 _CAPTION = re.compile(r"^:caption: +(?P<caption>.+)$")
+# As GitHub shows it: the file's name in a line of its own above the block.
+_NAMED_ABOVE = re.compile(r"^`(?P<caption>[\w/-]+\.\w+)`:$")
 _DIRECTIVE = re.compile(r"^\{code-block\} +(?P<language>\w+)$")
 _OTHER_DIRECTIVE = re.compile(r"^\{.+\}")
 
@@ -76,12 +78,13 @@ def _block(page: Path, lines: list[str], at: int, end: int, opening: re.Match[st
             first += 1
         while first < len(body) and not body[first]:
             first += 1
-    before = lines[at - 1].strip() if at else ""
+    before = next((line for line in reversed(lines[:at]) if line.strip()), "").strip()
+    named = _NAMED_ABOVE.match(before)
     return Block(
         page=page,
         line=at + 2 + first,
         language=directive["language"] if directive else info,
         code="\n".join(body[first:]) + "\n",
-        caption=caption,
+        caption=named["caption"] if named else caption,
         not_run=before.removeprefix(NOT_RUN).strip() if before.startswith(NOT_RUN) else "",
     )

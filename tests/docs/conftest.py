@@ -20,6 +20,7 @@ class Reader:
         self.folder = folder
         self.module = ModuleType("page")
         self.overridden = None
+        self.packages = set()  # of which the page has written a module
 
     @property
     def names(self):
@@ -55,8 +56,10 @@ class Reader:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(block.code)
         if path.suffix == ".py":
+            name = block.caption.removesuffix(".py").replace("/", ".")
+            self.packages.add(name.partition(".")[0])
             importlib.invalidate_caches()
-            importlib.import_module(block.caption.removesuffix(".py").replace("/", "."))
+            importlib.import_module(name)
         elif path.suffix in {".yaml", ".yml"}:
             load_workflow(path, add=False)
 
@@ -78,20 +81,25 @@ def reader(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     reader = Reader(tmp_path)
-    modules, workflows, kinds = set(sys.modules), set(registry), set(step_types)
+    modules, kinds = set(sys.modules), set(step_types)
+    # The reader's project has no workflows but those of the page.
+    workflows = {name: registry[name] for name in registry}
+    for name in workflows:
+        registry.remove(name)
     sys.modules["page"] = reader.module
     wiring.forget()
     try:
         yield reader
     finally:
         reader.stop_settings()
-        for name in set(registry) - workflows:
+        for name in [*registry]:
             registry.remove(name)
+        for name, definition in workflows.items():
+            registry.add(name, definition)
         for name in set(step_types) - kinds:
             step_types.remove(name)
         for name in set(sys.modules) - modules:
-            module_file = getattr(sys.modules[name], "__file__", None)
-            if name == "page" or (module_file and module_file.startswith(str(tmp_path))):
+            if name.partition(".")[0] in {"page", *reader.packages}:
                 del sys.modules[name]
         clock.reset()
         wiring.forget()

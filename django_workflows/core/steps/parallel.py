@@ -126,7 +126,7 @@ class Parallel(Step):
         for name, steps in self.branches.items():
             if not steps:
                 yield f"branch {name!r} has no steps"
-        known = self.wait in {"all", "any"}
+        known = self.wait in ("all", "any")  # a document may have a list there
         if not known and (isinstance(self.wait, bool) or not isinstance(self.wait, int)):
             yield f"wait must be 'all', 'any' or a number, not {self.wait!r}"
         elif not known and not 1 <= int(self.wait) <= max(len(self.branches), 1):

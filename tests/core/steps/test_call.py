@@ -163,7 +163,9 @@ def test_input_of_a_service_is_in_its_entry(store):
 
 
 def test_service_that_does_not_take_its_input_fails():
-    assert run(Call(double, input={"m": 4})).error.startswith("TypeError: double() got an unexpected")
+    assert run(Call(double, input={"m": 4})).error.startswith(
+        "TypeError: double() got an unexpected"
+    )
 
 
 def test_input_that_cannot_be_kept_fails_the_step_and_does_not_run_it():
@@ -299,9 +301,7 @@ def test_output_larger_than_allowed_is_refused():
 
 
 def test_goto_goes_there_with_its_output():
-    workflow = flow(
-        a=Call(lambda: goto("c", output=5)), b=Call(lambda: 6), c=End(result=F("ctx"))
-    )
+    workflow = flow(a=Call(lambda: goto("c", output=5)), b=Call(lambda: 6), c=End(result=F("ctx")))
 
     assert run(workflow).output == {"a": 5}
 

@@ -111,9 +111,7 @@ def test_compensation_in_a_loop_sees_its_own_item():
 def test_compensation_of_a_step_in_a_branch():
     undone = []
     workflow = flow(
-        both=Parallel(
-            a=Call(lambda: 1, name="pay", compensate="refund"), b=Call(fail, name="bad")
-        ),
+        both=Parallel(a=Call(lambda: 1, name="pay", compensate="refund"), b=Call(fail, name="bad")),
         refund=Call(lambda state: undone.append(state.ctx["pay"])),
     )
 
@@ -189,7 +187,9 @@ def test_compensation_that_is_gone_from_the_workflow_is_named(store):
     result = engine_of(after, store=store).resume(halted.execution_id)
 
     assert result.status == ExecutionStatus.FAILED
-    assert "'pay' could not be undone: StepError: Step refund is not in this version" in result.error
+    assert (
+        "'pay' could not be undone: StepError: Step refund is not in this version" in result.error
+    )
 
 
 def test_compensation_cannot_halt():
@@ -205,9 +205,7 @@ def test_compensation_cannot_halt():
 
 
 def test_compensation_whose_output_cannot_be_kept_is_named():
-    workflow = flow(
-        pay=Call(lambda: 1, compensate="refund"), bad=Call(fail), refund=Call(lambda: object())
-    )
+    workflow = flow(pay=Call(lambda: 1, compensate="refund"), bad=Call(fail), refund=Call(object))
 
     assert "OutputError: Step 'refund:pay' cannot keep its output" in run(workflow).error
 
@@ -288,7 +286,7 @@ def test_compensation_takes_its_input():
     workflow = flow(
         pay=Call(lambda: "receipt", compensate="refund"),
         bad=Call(fail),
-        refund=Call(lambda receipt: seen.append(receipt), input={"receipt": F("pay")}),
+        refund=Call(seen.append, input=F("pay")),
     )
 
     run(workflow)

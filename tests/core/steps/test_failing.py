@@ -401,7 +401,7 @@ def history_errors(store, result):
 
 
 def test_error_that_takes_no_attributes_is_told_as_it_is():
-    class Frozen(Exception):  # noqa: N818
+    class Frozen(Exception):
         def __setattr__(self, name, value):
             raise AttributeError("frozen")
 

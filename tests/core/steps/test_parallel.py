@@ -20,8 +20,8 @@ from django_workflows.core.steps import (
 )
 from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Answer, WaitStatus
-from django_workflows.stores.memory import MemoryStore
 from django_workflows.exceptions import NotResumable, ParallelError
+from django_workflows.stores.memory import MemoryStore
 from tests.core.flows import Crash, crashed, engine_of, flow, history, run
 
 CTX = End(result=F("ctx"))
@@ -63,9 +63,7 @@ def test_outputs_are_kept_by_branch_and_merged_in_branch_order(threads):
 def test_branches_run_at_once():
     meeting = threading.Barrier(3, timeout=5)
 
-    result = run(
-        Parallel({name: Call(meeting.wait, name="meet", output=None) for name in "abc"})
-    )
+    result = run(Parallel({name: Call(meeting.wait, name="meet", output=None) for name in "abc"}))
 
     assert result.status == ExecutionStatus.COMPLETED
 
@@ -349,9 +347,7 @@ def test_branch_may_handle_its_own_error():
 
 
 def test_step_of_a_branch_cannot_go_to_another_branch():
-    workflow = flow(
-        both=Parallel(a=Call(lambda: goto("y"), name="x"), b=Call(lambda: 1, name="y"))
-    )
+    workflow = flow(both=Parallel(a=Call(lambda: goto("y"), name="x"), b=Call(lambda: 1, name="y")))
 
     assert "There is no step 'y' to go to here; there are: x." in run(workflow).error
 
@@ -426,9 +422,7 @@ def test_answer_that_comes_while_another_branch_still_runs_is_not_lost():
     engine = None
 
     def answer(state):
-        engine.store.settle(
-            state.execution_id, "both/a/ask", Answer(response="quick", by="ann")
-        )
+        engine.store.settle(state.execution_id, "both/a/ask", Answer(response="quick", by="ann"))
         return "b"
 
     workflow = flow(both=Parallel(a=Halt(name="ask"), b=[Call(answer, name="x"), Halt(name="y")]))
@@ -475,8 +469,11 @@ def test_error_of_an_earlier_drive_is_reported_with_the_others():
             raise KeyError("no")
 
     engine = engine_of(
-        flow(both=Parallel(a=Call(fail, name="x"), b=[Halt(name="ask"), Call(check, name="y")],
-                           wait="any")),
+        flow(
+            both=Parallel(
+                a=Call(fail, name="x"), b=[Halt(name="ask"), Call(check, name="y")], wait="any"
+            )
+        ),
         threads=Threads(0),
     )
 
@@ -754,6 +751,8 @@ def test_problem_of_a_parallel(parallel, problem):
     assert problem in found
 
 
-@pytest.mark.parametrize("options", [{}, {"wait": "any"}, {"wait": 1}, {"merge": lambda k, a, b: a}])
+@pytest.mark.parametrize(
+    "options", [{}, {"wait": "any"}, {"wait": 1}, {"merge": lambda k, a, b: a}]
+)
 def test_sound_parallel_has_no_problems(options):
     assert problems(Parallel(a=Call(fail), **options)) == []

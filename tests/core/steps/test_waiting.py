@@ -377,7 +377,9 @@ def test_sound_options_are_no_problem(step):
 # Sleep ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("delay", [90, 90.0, timedelta(seconds=90), "$input.delay", F("input__delay")])
+@pytest.mark.parametrize(
+    "delay", [90, 90.0, timedelta(seconds=90), "$input.delay", F("input__delay")]
+)
 def test_sleep_wakes_after_its_delay(delay):
     engine = engine_of(flow(before=Call(lambda: 1), it=Sleep(delay)))
 

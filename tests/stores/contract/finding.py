@@ -203,3 +203,13 @@ class FindingContract(Threads):
 
         steps = {entry.step_id for entry in store.entries(execution.id)}
         assert steps == set("01234567")
+
+    def test_find_takes_workflow_status_and_limit_in_this_order(self, store):
+        for _ in range(3):
+            store.create(make_execution(workflow_id="ordered"))
+        newest = store.execution_ids(workflow_id="ordered", status="pending")
+
+        found = store.find("ordered", ExecutionStatus.PENDING, 2)
+
+        assert [execution.id for execution in found] == newest[:2]
+        assert store.execution_ids("ordered", "pending", 1) == newest[:1]

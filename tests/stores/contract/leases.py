@@ -117,6 +117,17 @@ class LeasesContract(Threads):
         assert store.renew(execution.id, 1, 5 * MINUTE) is False
         assert store.load(execution.id) == second
 
+    def test_renew_of_what_is_not_running_changes_nothing(self, store):
+        execution = store.create(make_execution())
+        claimed = store.claim(execution.id, "worker", MINUTE)
+        done = replace(
+            claimed, status=ExecutionStatus.COMPLETED, lease_owner=None, lease_expires_at=None
+        )
+        store.checkpoint(done, [], claimed.fence, previous=claimed)
+
+        assert store.renew(execution.id, claimed.fence, MINUTE) is False
+        assert store.load(execution.id).lease_expires_at is None
+
     def test_renew_of_an_unknown_id_says_no(self, store):
         assert store.renew(UNKNOWN_ID, 0, MINUTE) is False
 

@@ -14,8 +14,8 @@ from django_workflows.core.records import Record
 from django_workflows.core.store import Due, DueReason, Store
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import ExecutionNotFound
-from django_workflows.stores._sqlalchemy_tables import entries, executions, graphs, record, waits
-from django_workflows.stores._sqlalchemy_transactions import Transactions
+from django_workflows.stores.sqlalchemy.tables import entries, executions, graphs, record, waits
+from django_workflows.stores.sqlalchemy.transactions import Transactions
 
 R = TypeVar("R", bound=Record)
 
@@ -30,12 +30,12 @@ class SqlAlchemyReading(Store):
 
     def find(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
+        limit: int = 100,
+        *,
         parent: str | None = None,
         subject: str | None = None,
-        limit: int = 100,
     ) -> list[Execution]:
         newest = _newest(
             select(executions),
@@ -48,7 +48,6 @@ class SqlAlchemyReading(Store):
 
     def execution_ids(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,

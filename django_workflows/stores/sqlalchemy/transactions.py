@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, exc, make_url
 
 from django_workflows.exceptions import ConfigurationError, StoreUnavailable
-from django_workflows.stores._sqlalchemy_tables import metadata
+from django_workflows.stores.sqlalchemy.tables import metadata
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from django_workflows.core.decisions import Decide
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
 from django_workflows.core.waits import InboxEvent, Wait, WaitStatus
 from django_workflows.exceptions import ConfigurationError, StaleExecution
-from django_workflows.stores._changes import changed_fields
+from django_workflows.stores.changes import changed_fields
 
 try:
     import sqlalchemy as sa
@@ -21,16 +21,16 @@ except ImportError as error:  # pragma: no cover  the tests have it
         'SqlAlchemyStore needs SQLAlchemy: pip install "django-durable-workflows[sqlalchemy]"'
     ) from error
 
-from django_workflows.stores import _sqlalchemy_tables as tables
-from django_workflows.stores import _sqlalchemy_writing as writing
-from django_workflows.stores._sqlalchemy_reading import (
+from django_workflows.stores.sqlalchemy import tables as tables
+from django_workflows.stores.sqlalchemy import writing as writing
+from django_workflows.stores.sqlalchemy.reading import (
     SqlAlchemyReading,
     load,
     oldest_waits,
     records,
 )
-from django_workflows.stores._sqlalchemy_tables import metadata, row
-from django_workflows.stores._sqlalchemy_transactions import Transactions, connect
+from django_workflows.stores.sqlalchemy.tables import metadata, row
+from django_workflows.stores.sqlalchemy.transactions import Transactions, connect
 
 __all__ = ["SqlAlchemyStore", "metadata"]
 
@@ -143,7 +143,12 @@ class SqlAlchemyStore(SqlAlchemyReading):
         until = {"lease_expires_at": clock.now() + lease}
         return self.transactions.write(
             lambda connection: writing.update_row(
-                connection, tables.executions, until, id=execution_id, fence=fence
+                connection,
+                tables.executions,
+                until,
+                id=execution_id,
+                fence=fence,
+                status=ExecutionStatus.RUNNING,
             )
         )
 

@@ -20,9 +20,9 @@ from django_workflows.exceptions import (
     StaleExecution,
     StoreUnavailable,
 )
-from django_workflows.stores import _redis_scripts as scripts
-from django_workflows.stores._changes import changed_fields
-from django_workflows.stores._redis_rows import cells, record, score, text
+from django_workflows.stores.redis import scripts as scripts
+from django_workflows.stores.changes import changed_fields
+from django_workflows.stores.redis.rows import cells, record, score, text
 
 try:
     import redis
@@ -85,12 +85,12 @@ class RedisStore(Store):
 
     def find(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
+        limit: int = 100,
+        *,
         parent: str | None = None,
         subject: str | None = None,
-        limit: int = 100,
     ) -> list[Execution]:
         sets = _sets("all", workflow=workflow_id, status=status, parent=parent, subject=subject)
         rows = self._run(scripts.SELECT, "execution", "newest", limit, "row", *sets)
@@ -98,7 +98,6 @@ class RedisStore(Store):
 
     def execution_ids(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
@@ -112,7 +111,7 @@ class RedisStore(Store):
     # History ------------------------------------------------------------------------------------
 
     def record(self, entry: Entry) -> None:
-        known = ("id", text(entry.execution_id))
+        known = {"id": text(entry.execution_id)}
         if not self._write(entry.execution_id, (), [entry], guard=known):
             raise ExecutionNotFound(entry.execution_id)
 
@@ -138,8 +137,9 @@ class RedisStore(Store):
         return record(Execution, row)
 
     def renew(self, execution_id: str, fence: int, lease: timedelta) -> bool:
+        running = {"fence": text(fence), "status": text(ExecutionStatus.RUNNING.value)}
         until = ("lease_expires_at", text(score(clock.now() + lease)))
-        return self._write(execution_id, until, guard=("fence", text(fence)))
+        return self._write(execution_id, until, guard=running)
 
     def checkpoint(
         self,
@@ -156,7 +156,7 @@ class RedisStore(Store):
             changed,
             entries,
             [_opened(wait) if wait.status == WaitStatus.OPEN else _closed(wait) for wait in waits],
-            guard=("fence", text(fence)),
+            guard={"fence": text(fence)},
         )
         if not written:
             raise StaleExecution(execution.id, fence)
@@ -177,7 +177,7 @@ class RedisStore(Store):
                 cells(change.execution),
                 change.entries,
                 [_opened(wait) for wait in change.waits],
-                guard=("token", row[row.index("token") + 1]),
+                guard={"token": row[row.index("token") + 1]},
             )
             if written:
                 return change.execution
@@ -245,15 +245,15 @@ class RedisStore(Store):
         entries: Sequence[Entry] = (),
         waits: Sequence[Mapping[str, Any]] = (),
         *,
-        guard: tuple[str, str] = ("", ""),
+        guard: Mapping[str, str],
     ) -> bool:
-        """Write all of it as one, and say whether the stored row had the ``guard``'s value."""
+        """Write all of it as one, and say whether the stored row was as ``guard`` says."""
         return bool(
             self._run(
                 scripts.WRITE,
                 execution_id,
                 _token(),
-                *guard,
+                text(dict(guard)),
                 text(changed),
                 _texts(entries),
                 text(waits),

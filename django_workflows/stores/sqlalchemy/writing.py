@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Table, delete, exc, insert, select, update
 from django_workflows.core.execution import Execution
 from django_workflows.core.records import Record
 from django_workflows.core.waits import InboxEvent, Wait
-from django_workflows.stores._sqlalchemy_reading import matching, records
-from django_workflows.stores._sqlalchemy_tables import entries, events, executions, row, waits
+from django_workflows.stores.sqlalchemy.reading import matching, records
+from django_workflows.stores.sqlalchemy.tables import entries, events, executions, row, waits
 
 Values = dict[str, Any]
 

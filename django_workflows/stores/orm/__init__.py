@@ -14,7 +14,7 @@ from django.db.models import F
 
 from django_workflows.core import clock
 from django_workflows.core.decisions import Change, Decide
-from django_workflows.core.execution import Entry, Execution
+from django_workflows.core.execution import Entry, Execution, ExecutionStatus
 from django_workflows.core.ids import canonical
 from django_workflows.core.waits import InboxEvent, Wait, WaitStatus
 from django_workflows.exceptions import (
@@ -23,9 +23,9 @@ from django_workflows.exceptions import (
     StaleExecution,
     StoreUnavailable,
 )
-from django_workflows.stores._orm_connection import StoreTransaction, answers
-from django_workflows.stores._orm_reading import OrmReading
-from django_workflows.stores._orm_sql import (
+from django_workflows.stores.orm.connection import StoreTransaction, answers
+from django_workflows.stores.orm.reading import OrmReading
+from django_workflows.stores.orm.sql import (
     Statement,
     Table,
     can_return_updated,
@@ -133,7 +133,8 @@ class OrmStore(OrmReading):
         known_id = canonical(execution_id)
         if known_id is None:
             return False
-        held = self._executions.filter(id=known_id, fence=fence)
+        running = ExecutionStatus.RUNNING
+        held = self._executions.filter(id=known_id, fence=fence, status=running)
         return bool(held.update(lease_expires_at=clock.now() + lease))
 
     @answers

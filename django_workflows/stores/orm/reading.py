@@ -16,7 +16,7 @@ from django_workflows.core.ids import canonical
 from django_workflows.core.store import Due, DueReason, Store
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import ConfigurationError, ExecutionNotFound
-from django_workflows.stores._orm_connection import answers
+from django_workflows.stores.orm.connection import answers
 
 if TYPE_CHECKING:
     from django_workflows.models import (
@@ -53,12 +53,12 @@ class OrmReading(Store):
     @answers
     def find(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
+        limit: int = 100,
+        *,
         parent: str | None = None,
         subject: str | None = None,
-        limit: int = 100,
     ) -> list[Execution]:
         rows = self._newest(workflow_id=workflow_id, status=status, subject=subject)
         if parent is not None:
@@ -69,7 +69,6 @@ class OrmReading(Store):
     @answers
     def execution_ids(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,

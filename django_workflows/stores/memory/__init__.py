@@ -14,8 +14,8 @@ from django_workflows.core.execution import Entry, Execution, ExecutionStatus
 from django_workflows.core.store import Due, DueReason, Store
 from django_workflows.core.waits import InboxEvent, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import ConfigurationError, ExecutionNotFound, StaleExecution
-from django_workflows.stores._changes import changed_fields
-from django_workflows.stores._memory_journal import EVER, File, Journal, Row, select
+from django_workflows.stores.changes import changed_fields
+from django_workflows.stores.memory.journal import EVER, File, Journal, Row, select
 
 
 class MemoryStore(Store):
@@ -58,19 +58,18 @@ class MemoryStore(Store):
 
     def find(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
+        limit: int = 100,
+        *,
         parent: str | None = None,
         subject: str | None = None,
-        limit: int = 100,
     ) -> list[Execution]:
         rows = self._newest(workflow_id=workflow_id, status=status, parent=parent, subject=subject)
         return [row.read() for row in rows[:limit]]
 
     def execution_ids(
         self,
-        *,
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
@@ -131,6 +130,8 @@ class MemoryStore(Store):
             if not self._has_fence(execution_id, fence):
                 return False
             stored = self.load(execution_id)
+            if stored.status != ExecutionStatus.RUNNING:
+                return False
             self.save(replace(stored, lease_expires_at=clock.now() + lease))
             return True
 

@@ -126,22 +126,24 @@ return false
 """
 )
 
-#: id, token, guard, expected, cells, entries, waits -> whether the guard held and it was written.
-#: The guard is a field of the stored row. The token names this write: a client that lost the reply
+#: id, token, guard, cells, entries, waits -> whether the guard held and it was written.
+#: The guard says what fields of the stored row must be. The token names this write: a client that lost the reply
 #: and sends the script again finds its token there, and nothing is written twice.
 WRITE = (
     _PRELUDE
     + """
-local id, token, guard, expected = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id, token = ARGV[2], ARGV[3]
 local row = key('execution', id)
 if redis.call('HGET', row, 'token') == token then return 1 end
-if guard ~= '' and redis.call('HGET', row, guard) ~= expected then return 0 end
-local cells = cjson.decode(ARGV[6])
+for field, expected in pairs(cjson.decode(ARGV[4])) do
+  if redis.call('HGET', row, field) ~= expected then return 0 end
+end
+local cells = cjson.decode(ARGV[5])
 table.insert(cells, 'token')
 table.insert(cells, token)
 change_execution(id, cells)
-append(id, ARGV[7])
-for _, wait in ipairs(cjson.decode(ARGV[8])) do
+append(id, ARGV[6])
+for _, wait in ipairs(cjson.decode(ARGV[7])) do
   local known = redis.call('EXISTS', key('wait', wait.id)) == 1
   if known or not wait.known_only then
     change(key('wait', wait.id), wait.id, wait_sets, wait.cells)

@@ -1,0 +1,165 @@
+"""explain: one sentence on why an execution is where it is."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from django_workflows import Retry, api, cancel, explain, registry, resume, run, start, wiring
+from django_workflows.core import clock
+from django_workflows.exceptions import ExecutionNotFound
+from django_workflows.steps import Approval, Call, Halt, Parallel, Sleep, SubWorkflow, WaitForEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WHEN = r"\w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC"
+
+
+def fail():
+    raise ValueError("no")
+
+
+def said(execution_id):
+    """Return the sentence with its times taken out."""
+    return re.sub(WHEN, "WHEN", explain(execution_id))
+
+
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [
+        (Approval("?"), "waiting at it for an approval by anybody since WHEN"),
+        (
+            Approval("?", approvers=["group:managers", "user:alice"], required=2, timeout=60),
+            "waiting at it for an approval by group managers or user alice (0 of 2 given)"
+            " since WHEN, until WHEN",
+        ),
+        (WaitForEvent("paid", key=7), "waiting at it for the event paid:7 since WHEN"),
+        (Sleep(60), "sleeping at it since WHEN, until WHEN"),
+        (Halt("Which colour?"), "halted at it since WHEN: Which colour?"),
+        (
+            Call(fail, retry=Retry(attempts=2, delay=60)),
+            "waiting to attempt it again, until WHEN, after ValueError: no",
+        ),
+        (
+            Parallel(a=Halt("A?", name="x"), b=Halt("B?", name="y")),
+            "halted at it/a/x since WHEN: A? and halted at it/b/y since WHEN: B?",
+        ),
+        (Call(fail), "failed at it: ValueError: no"),
+        (Call(lambda: 1), "completed WHEN"),
+    ],
+)
+def test_sentence(registered, step, sentence):
+    assert said(run(registered("explained", it=step)).execution_id) == sentence
+
+
+def test_approvals_given_are_counted(registered):
+    halted = run(registered("explained", it=Approval("?", required=2)))
+
+    resume(halted.execution_id, approved=True, by="alice")
+
+    assert "(1 of 2 given)" in explain(halted.execution_id)
+
+
+def test_child(registered):
+    registered("child", ask=Halt("Which?"))
+    halted = run(registered("explained", kid=SubWorkflow("child")))
+
+    child = halted.waits[0].key
+    assert said(halted.execution_id) == f"waiting at kid for its child {child} since WHEN"
+
+
+@pytest.mark.parametrize(("queue", "named"), [(None, ""), ("slow", " on queue slow")])
+def test_pending(registered, settings, queue, named):
+    settings.WORKFLOWS = {"ADAPTER": {"BACKEND": "tests.bells.SilentBell"}}
+    started = start(registered("explained", it=Call(lambda: 1)), queue=queue)
+
+    assert said(started.id) == f"runnable since WHEN, and waiting for a worker{named}"
+
+
+def test_cancelled(registered):
+    halted = run(registered("explained", it=Halt()))
+
+    cancel(halted.execution_id, "no need")
+
+    assert said(halted.execution_id) == "cancelled at it: Cancelled: no need"
+
+
+def test_workflow_that_is_not_registered_here(registered):
+    halted = run(registered("explained", it=Halt()))
+    registry.remove("explained")
+
+    assert said(halted.execution_id) == (
+        "halted at it, but no workflow 'explained' is registered here: is its app installed?"
+    )
+
+
+def test_workflow_that_has_ended_need_not_be_registered(registered):
+    done = run(registered("explained", it=Call(lambda: 1)))
+    registry.remove("explained")
+
+    assert said(done.execution_id) == "completed WHEN"
+
+
+def test_running(registered):
+    sentences = []
+    workflow = registered("explained", it=Call(lambda state: sentences.append(said(state.execution_id))))
+
+    run(workflow)
+
+    assert re.fullmatch(r"running it, attempt 1, driven by \S+", sentences[0])
+
+
+def test_undoing(registered):
+    sentences = []
+    workflow = registered(
+        "explained",
+        book=Call(lambda: 1, compensate="unbook"),
+        it=Call(fail),
+        unbook=Call(lambda state: sentences.append(said(state.execution_id))),
+    )
+
+    run(workflow)
+
+    assert sentences[0].startswith("undoing its completed steps after ValueError: no, attempt 1")
+
+
+def test_running_by_nobody(registered):
+    workflow = registered("explained", it=Call(lambda: 1))
+    store = wiring.store()
+    started = wiring.engine(workflow.definition).create()
+    store.claim(started.id, "a worker", timedelta(seconds=60))
+
+    clock.travel(timedelta(seconds=61))
+    try:
+        sentence = said(started.id)
+    finally:
+        clock.reset()
+
+    assert sentence == (
+        "running it, but its driver has been silent since WHEN: it will be taken over"
+    )
+
+
+def test_unknown_execution_is_not_explained():
+    with pytest.raises(ExecutionNotFound):
+        explain("nobody")
+
+
+def test_halted_with_nothing_open(registered):
+    from dataclasses import replace
+
+    done = api.get(run(registered("explained", it=Call(lambda: 1))).execution_id)
+    wiring.store().save(replace(done, status="halted"))
+
+    assert explain(done.id) == "halted, with no open wait"
+
+
+def test_record_without_times_or_steps_is_explained_too(registered):
+    from dataclasses import replace
+
+    done = api.get(run(registered("explained", it=Call(lambda: 1))).execution_id)
+    wiring.store().save(replace(done, finished_at=None))
+    assert explain(done.id) == "completed an unknown time"
+
+    wiring.store().save(replace(done, status="failed", current_step=None, error="lost"))
+    assert explain(done.id) == "failed at its beginning: lost"
