@@ -329,7 +329,8 @@ def _storable(name: str, value: Any) -> Any:
     try:
         text = codec.dumps(value)
     except PayloadError as error:
-        raise PayloadError(f"{name}.{error.path}" if error.path else name, error.reason) from error
+        dot = "." if error.path and not error.path.startswith("[") else ""
+        raise PayloadError(f"{name}{dot}{error.path}", error.reason) from error
     limit = settings.MAX_PAYLOAD_BYTES
     if len(text) > limit:
         raise PayloadError(

@@ -39,7 +39,7 @@ from django_workflows.exceptions import (
 from django_workflows.models import WorkflowEvent, WorkflowExecution
 from django_workflows.steps import Call, Halt
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def starting(test):
@@ -121,7 +121,7 @@ def test_input_that_is_no_mapping_is_refused(ordered, halted, begin, nonsense):
 @starting
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [(float("nan"), "order"), ("\ud800", "lone surrogate"), (object(), "object")],
+    [(float("nan"), "no JSON number"), ("\ud800", "lone surrogate"), (object(), "object")],
 )
 def test_input_that_cannot_be_kept_is_refused(halted, begin, value, reason):
     with pytest.raises(InputError, match=rf"order\.deep\[0\].*{reason}"):
@@ -210,7 +210,7 @@ def test_value_that_cannot_be_kept_is_refused_with_its_place(halted, verb, place
     with pytest.raises(PayloadError) as caught:
         verb(halted, Group(name="managers"))
 
-    assert caught.value.path.replace(".[", "[") == place
+    assert caught.value.path == place
     assert "store its pk" in str(caught.value)
     assert api.get(halted).status == ExecutionStatus.HALTED
     assert not WorkflowEvent.objects.exists()
@@ -338,6 +338,7 @@ def store_down(halted, ordered, monkeypatch):
     assert not WorkflowEvent.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "verb",
     [

@@ -10,7 +10,7 @@ from django_workflows.core import clock
 from django_workflows.exceptions import ExecutionNotFound
 from django_workflows.steps import Approval, Call, Halt, Parallel, Sleep, SubWorkflow, WaitForEvent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 WHEN = r"\w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC"
 

@@ -9,7 +9,7 @@ from django_workflows.exceptions import NotAllowed
 from django_workflows.permissions import label
 from django_workflows.steps import Approval, Halt
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

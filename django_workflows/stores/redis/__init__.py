@@ -77,7 +77,7 @@ class RedisStore(Store):
         return execution if row is None else record(Execution, row)
 
     def save(self, execution: Execution) -> Execution:
-        self._write(execution.id, cells(execution))
+        self._write(execution.id, cells(execution), guard={})
         return execution
 
     def load(self, execution_id: str) -> Execution:
