@@ -261,6 +261,7 @@ def test_verb_on_a_workflow_that_is_not_registered_here_names_it(halted):
     assert cancel(halted).status == ExecutionStatus.CANCELLED
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", ["x" * 201, "paid"])
 def test_event_whose_name_or_key_is_too_long_is_refused(name):
     with pytest.raises(PayloadError, match="at most 200 are kept"):

@@ -100,7 +100,7 @@ class Reader:
 
     def seconds(self, key: str) -> float | None:
         """Return a time in seconds, or None."""
-        wanted = "a number of seconds between 0 and a hundred years"
+        wanted = "a number of seconds between 0 and 100 years"
         return self._typed(key, None, wanted, lambda n: _is_number(n) and 0 < n <= LONGEST)
 
     def value(self, key: str) -> Any:

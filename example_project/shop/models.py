@@ -30,6 +30,7 @@ class Order(models.Model):
     country = models.CharField(max_length=60)
     status = models.CharField(max_length=10, choices=Status, default=Status.NEW)
     refusal = models.TextField(blank=True)
+    taken = models.BooleanField(default=False)  # its goods are off the shelves
     payment = models.CharField(max_length=60, blank=True)  # its id at the payment service
 
     class Meta:

@@ -13,10 +13,13 @@ class OutOfStock(Exception):
 
 def take(order: Order) -> None:
     """
-    Take everything that ``order`` asks for, or raise OutOfStock.
+    Take everything that ``order`` asks for, once, or raise OutOfStock.
 
     Call it in a transaction: what was taken before the error is to be rolled back.
     """
+    if not Order.objects.filter(pk=order.pk, taken=False).update(taken=True):
+        return
+    order.taken = True
     # In the order of the products, so that of two orders neither has what the other waits for.
     for line in order.lines.order_by("product", "pk"):
         shelf = Product.objects.filter(name=line.product, stock__gte=line.quantity)
@@ -26,7 +29,10 @@ def take(order: Order) -> None:
 
 
 def put_back(order: Order) -> None:
-    """Undo take()."""
+    """Undo take(), once; call it in a transaction."""
+    if not Order.objects.filter(pk=order.pk, taken=True).update(taken=False):
+        return
+    order.taken = False
     for line in order.lines.order_by("product", "pk"):
         add(line.product, line.quantity)
 

@@ -43,7 +43,7 @@ class OrderFulfilment(Workflow):
     class Input:
         order_id: int
 
-    @step(on_error="invalid")
+    @step(retry=Retry(give_up=(BadOrder,)), on_error="invalid")
     def validate(self, state: State) -> dict[str, Any]:
         """See that the shop has what is ordered, and what it costs."""
         order = _order(state)
@@ -70,7 +70,12 @@ class OrderFulfilment(Workflow):
         on_timeout="late",
     )
 
-    @step(atomic=True, on_error="sold_out", compensate="release")
+    @step(
+        atomic=True,  # commits together with its checkpoint, and so happens exactly once
+        retry=Retry(give_up=(stock.OutOfStock,)),
+        on_error="sold_out",
+        compensate="release",
+    )
     def reserve(self, state: State) -> None:
         """Take everything from the shelves, or nothing."""
         stock.take(_order(state))
@@ -90,7 +95,7 @@ class OrderFulfilment(Workflow):
 
     @step(atomic=True)
     def ship(self, state: State) -> str:
-        """Book the shipment; it commits together with its checkpoint, and so exists once."""
+        """Book the shipment."""
         order = _order(state)
         closed = ClosedRoute.objects.filter(country=order.country).first()
         if closed is not None:

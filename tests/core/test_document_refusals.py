@@ -602,7 +602,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_lines(tmp_path):
         "9: step 'check', routes[0].when.op: is the unknown 'above'",
         "9: step 'check', routes[0].then: is missing",
         "14: step 'pay', method: '_charge' is no name of a public method",
-        "15: step 'pay', timeout: must be a number of seconds between 0 and a hundred years, not -5",
+        "15: step 'pay', timeout: must be a number of seconds between 0 and 100 years, not -5",
         "16: steps[3].id: 'pay' is taken by the step on line 11",
         "18: tag !!python/name:os.system is not allowed: a document is plain data",
     ]

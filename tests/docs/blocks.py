@@ -42,7 +42,7 @@ class Block:
 
 
 def blocks_of(page: Path) -> Iterator[Block]:
-    """Yield the code blocks of a page, from top to bottom; directives of prose are no code."""
+    """Yield the code blocks of a page, from top to bottom. Other directives may hold none."""
     lines = page.read_text().splitlines()
     at = 0
     while at < len(lines):
@@ -54,8 +54,9 @@ def blocks_of(page: Path) -> Iterator[Block]:
         info = opening["info"].strip()
         if not _OTHER_DIRECTIVE.match(info) or _DIRECTIVE.match(info):
             yield _block(page, lines, at, end, opening)
-            at = end
-        at += 1  # into a directive of prose, which may hold code itself
+        elif any(_FENCE.match(line) for line in lines[at + 1 : end]):
+            raise AssertionError(f"{page.name}:{at + 1}: this hides a block from the tests")
+        at = end + 1
 
 
 def _end(page: Path, lines: list[str], at: int, opening: re.Match[str]) -> int:

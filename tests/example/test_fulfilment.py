@@ -12,7 +12,7 @@ from django_workflows.exceptions import NotAllowed
 from django_workflows.models import WorkflowExecution
 from django_workflows.stores.orm import OrmStore
 from django_workflows.supervisor import sweep
-from django_workflows.testing import assert_crash_safe, taken_path, travel
+from django_workflows.testing import assert_crash_safe, fake_steps, taken_path, travel
 from tests.example.test_payment_service import FINE, number_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -143,6 +143,17 @@ def test_what_cannot_be_shipped_is_refunded_and_charged_anew_when_it_can(ordered
     assert Product.objects.get().stock == 3
 
 
+def test_what_was_put_back_for_a_declined_card_is_not_put_back_again(ordered):
+    order = ordered(FINE, SMALL, customer="Declan Kelly")
+
+    with fake_steps(OrderFulfilment, refuse=RuntimeError("the letter got lost")):
+        result = OrderFulfilment.run(order_id=order.pk)
+
+    assert result.error == "RuntimeError: the letter got lost"
+    assert "release:reserve" in taken_path(result.execution_id)
+    assert Product.objects.get().stock == 5
+
+
 def test_it_can_fail_and_be_retried_again_and_again(ordered, ledger):
     closed = ClosedRoute.objects.create(country="DE", reason="strike")
     execution = fulfil(ordered(FINE, SMALL))
@@ -216,7 +227,7 @@ def at_once(calls):
         try:
             barrier.wait()
             call()
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001  the test is to see it
             errors.append(error)
         finally:
             connection.close()

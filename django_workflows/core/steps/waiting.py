@@ -186,7 +186,8 @@ class Approval(Step):
             kind, _, name = approver.partition(":")
             if not approver.startswith("$") and (kind not in APPROVER_KINDS or not name):
                 yield (
-                    f"approver {approver!r} must be 'user:NAME', 'group:NAME' or 'perm:APP.CODENAME'"
+                    f"approver {approver!r} must be 'user:NAME', 'group:NAME' or"
+                    " 'perm:APP.CODENAME'"
                 )
         if self.on_timeout is not None and self.wait_for is None:
             yield "has on_timeout but no timeout"

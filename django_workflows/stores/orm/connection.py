@@ -41,7 +41,7 @@ def answers(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
     """Return ``method``, its whole body under answering()."""
 
     @wraps(method)
-    def call(store: S, *args: P.args, **options: P.kwargs) -> R:
+    def call(store: S, /, *args: P.args, **options: P.kwargs) -> R:
         with answering(store.using):
             return method(store, *args, **options)
 

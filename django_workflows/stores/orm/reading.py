@@ -63,7 +63,7 @@ class OrmReading(Store):
         rows = self._newest(workflow_id=workflow_id, status=status, subject=subject)
         if parent is not None:
             known = canonical(parent)
-            rows = rows.filter(parent=known) if known else rows.none()
+            rows = rows.filter(Q(parent=known)) if known else rows.none()
         return [row.to_core() for row in rows[:limit]]
 
     @answers
@@ -74,18 +74,19 @@ class OrmReading(Store):
         limit: int = 1000,
     ) -> list[str]:
         rows = self._newest(workflow_id=workflow_id, status=status)
-        return list(rows.values_list("id", flat=True)[:limit])
+        ids: Any = rows.values_list("id", flat=True)[:limit]
+        return list(ids)
 
     @answers
     def entries(self, execution_id: str) -> list[Entry]:
-        rows = self._entries.filter(execution_id=canonical(execution_id)).order_by("id")
+        rows = self._entries.filter(Q(execution_id=canonical(execution_id))).order_by("id")
         return [row.to_core() for row in rows]
 
     # Waits --------------------------------------------------------------------------------------
 
     @answers
     def waits(self, execution_id: str, *, status: WaitStatus | None = None) -> list[Wait]:
-        rows = self._waits.filter(execution_id=canonical(execution_id), **_given(status=status))
+        rows = self._waits.filter(Q(execution_id=canonical(execution_id)), **_given(status=status))
         return [row.to_core() for row in rows.order_by("opened_at", "id")]
 
     @answers
@@ -102,7 +103,7 @@ class OrmReading(Store):
         ended = running.filter(Q(lease_expires_at=None) | Q(lease_expires_at__lt=now))
         late = self._executions.filter(status=ExecutionStatus.HALTED, deadline_at__lte=now)
         awake = self._waits.filter(status=WaitStatus.OPEN, wake_at__lte=now)
-        listed = {
+        listed: dict[DueReason, Any] = {
             DueReason.PENDING: pending.order_by("-priority", "created_at"),
             DueReason.EXPIRED: ended.order_by(F("lease_expires_at").asc(nulls_first=True)),
             DueReason.DEADLINE: late.order_by("deadline_at"),
@@ -112,7 +113,7 @@ class OrmReading(Store):
             for reason, rows in listed.items()
             for found in rows.values_list("id", flat=True)[:limit]
         ]
-        waits = awake.order_by("wake_at").values_list("execution_id", "id")[:limit]
+        waits: Any = awake.order_by("wake_at").values_list("execution_id", "id")[:limit]
         return executions + [
             Due(reason=DueReason.WAIT, execution_id=execution_id, wait_id=wait_id)
             for execution_id, wait_id in waits
@@ -121,7 +122,8 @@ class OrmReading(Store):
     @answers
     def graph(self, workflow_id: str, version: str) -> dict[str, Any] | None:
         rows = self._versions.filter(workflow_id=workflow_id, version=version)
-        return rows.values_list("graph", flat=True).first()
+        row = rows.first()
+        return None if row is None else dict(row.graph)
 
     # Rows ---------------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ class Table:
         quote = connection.ops.quote_name
         self.name = quote(model._meta.db_table)
         self.fields = model.mirrored()
-        self.columns = {name: quote(field.column) for name, field in self.fields.items()}
+        self.columns = {name: quote(field.column or name) for name, field in self.fields.items()}
         self.is_postgres = connection.vendor == "postgresql"
         listed = ", ".join(self.columns.values())
         self._into = f"INSERT INTO {self.name} ({listed})"

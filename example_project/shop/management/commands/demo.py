@@ -59,7 +59,7 @@ class Command(BaseCommand):
             raise CommandError("Not every order ended as it had to; see above.")
         self.stdout.write(
             f"\nTo look around, log in as maria with the password maria:\n"
-            f"  SHOP_DATABASE={database} python {MANAGE} runserver"
+            f"  SHOP_DATABASE={database} {sys.executable} {MANAGE} runserver"
         )
 
 
