@@ -26,6 +26,7 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 
@@ -42,6 +43,23 @@ nitpick_ignore_regex = [
     # Built in.
     (r"py:(class|obj)", r"(bool|bytes|dict|float|int|list|object|set|str|tuple|type|None)"),
     (r"py:(class|exc)", r"([A-Z]\w+Error|Exception)"),
+    # Where an execution stands inside of nested steps: for the engine alone.
+    (r"py:class", r"django_workflows\.core\.frames\..+"),
     # Libraries.
     (r"py:.*", r"(celery|django|django_rq|pydantic|redis|rest_framework|rq|sqlalchemy)\..+"),
 ]
+
+
+def show_tables_as_written(app, what, name, obj, options, lines):  # noqa: PLR0917  Sphinx's
+    """Make the indented part of a module's docstring, a tree or a list of ids, a literal block."""
+    if what != "module":
+        return
+    for number in range(len(lines) - 1, 0, -1):
+        begins = lines[number].startswith("    ") and not lines[number - 1]
+        if begins and not any(line.startswith(" ") for line in lines[:number]):
+            lines[number:number] = ["::", ""]
+
+
+def setup(app):
+    """Connect the above."""
+    app.connect("autodoc-process-docstring", show_tables_as_written)

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Collection, Iterator, Mapping
 from enum import Enum
 from functools import partial
-from itertools import takewhile, zip_longest
+from itertools import zip_longest
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -126,11 +126,7 @@ def _gotos(code: CodeType) -> Iterator[str]:
 
 def _first_argument(instructions: Iterator[dis.Instruction]) -> list[str]:
     """Return the text that comes first in a call, or each of ``goto("a" if x else "b")``."""
-    loaded = [
-        instruction
-        for instruction in takewhile(lambda each: not each.opname.startswith("CALL"), instructions)
-        if instruction.opname != "PUSH_NULL"
-    ]
+    loaded = [each for each in _before_call(instructions) if each.opname != "PUSH_NULL"]
     texts = [
         one.argval
         for one, other in zip_longest(loaded, loaded[1:])
@@ -140,3 +136,14 @@ def _first_argument(instructions: Iterator[dis.Instruction]) -> list[str]:
         and not (other and other.opname.startswith(("BINARY", "COMPARE", "CONTAINS")))
     ]
     return texts[:1] if texts and loaded[0].argval == texts[0] else texts
+
+
+def _before_call(instructions: Iterator[dis.Instruction]) -> Iterator[dis.Instruction]:
+    """Yield what comes before a call; newer Pythons write it once for each of two branches."""
+    behind = 0  # where the last branch begins
+    for instruction in instructions:
+        if instruction.opcode in dis.hasjrel:
+            behind = max(behind, instruction.argval)
+        if instruction.opname.startswith("CALL") and instruction.offset >= behind:
+            return
+        yield instruction

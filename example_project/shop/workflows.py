@@ -111,7 +111,7 @@ class OrderFulfilment(Workflow):
         shipment = Shipment.objects.get(number=state.ctx["ship"])
         return str(Parcel.objects.create(shipment=shipment, **state.ctx["line"]))
 
-    pack = Loop(over=F("validate__lines"), as_="line", do=pack_line, max=1000)
+    pack = Loop(over=F("validate__lines"), as_="line", do=pack_line, max=20_000)
 
     done = End(result={"outcome": "shipped", "shipment": F("ship"), "parcels": F("pack")})
 

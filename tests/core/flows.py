@@ -1,5 +1,7 @@
 """Workflows for tests, compiled without being registered, and engines that run them."""
 
+from contextlib import contextmanager
+
 from django_workflows.core.engine import Engine
 from django_workflows.core.execution import EntryAction
 from django_workflows.core.waits import Answer
@@ -9,6 +11,22 @@ from django_workflows.stores.memory import MemoryStore
 
 class Crash(BaseException):
     """Ends a drive as a killed process would: nothing is written after it."""
+
+
+class FailingCommit(MemoryStore):
+    """Fails at the end of one of its transactions, the first unless told otherwise."""
+
+    def __init__(self, at=1):
+        super().__init__()
+        self.commits_left = at
+
+    @contextmanager
+    def atomic(self):
+        with super().atomic():
+            yield
+            self.commits_left -= 1
+            if self.commits_left == 0:
+                raise ValueError("deferred constraint")
 
 
 def flow(name="Flow", **steps):

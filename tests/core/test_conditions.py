@@ -1,5 +1,3 @@
-import functools
-import operator
 from datetime import UTC, datetime
 
 import pytest
@@ -105,11 +103,9 @@ def test_every_lookup_is_in_the_table_above():
 
 
 def lookups(test):
-    return (
-        [test.lookup]
-        if isinstance(test, Comparison)
-        else functools.reduce(operator.iadd, map(lookups, test.children), [])
-    )
+    if isinstance(test, Comparison):
+        return [test.lookup]
+    return [lookup for child in test.children for lookup in lookups(child)]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +123,7 @@ def lookups(test):
     ],
 )
 def test_what_cannot_be_compared_is_an_error_with_the_values(test):
-    with pytest.raises(ConditionError, match="cannot be evaluated: .* against "):
+    with pytest.raises(ConditionError, match=r"cannot be evaluated: .* against "):
         condition(test).matches(STATE)
 
 

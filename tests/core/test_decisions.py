@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from django_workflows.core.decisions import choose_wait, give, open_waits, settle, wake
+from django_workflows.core.decisions import choose_wait, fire, give, open_waits, settle, wake
 from django_workflows.core.execution import EntryAction, Execution, ExecutionStatus
 from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import AlreadyResumed, NotAllowed, NotResumable
@@ -175,3 +175,28 @@ def test_nobody_approves_twice():
         settle(None, yes())(HALTED, [asked])
 
     assert (caught.value.by, caught.value.at) == ("alice", at(0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (WaitKind.TIMER, Cause.TIMER),
+        (WaitKind.RETRY, Cause.RETRY),
+        (WaitKind.APPROVAL, Cause.TIMEOUT),
+        (WaitKind.EVENT, Cause.TIMEOUT),
+    ],
+)
+def test_wait_whose_time_has_come_is_settled_by_its_kind(kind, cause):
+    asked = wait(kind=kind)
+
+    change = fire(asked.id)(HALTED, [asked, wait("other")])
+
+    assert [answered.id for answered in change.waits] == [asked.id]
+    assert change.waits[0].answer.cause == cause
+
+
+def test_wait_that_was_answered_meanwhile_does_not_fire():
+    asked = wait(status=WaitStatus.SETTLED, answers=(yes(),))
+
+    with pytest.raises(AlreadyResumed):
+        fire(asked.id)(HALTED, [asked])

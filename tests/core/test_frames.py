@@ -69,6 +69,7 @@ def test_branches_keep_their_order():
             visits={"pay": 2},
             rescue=True,
             end="continue",
+            retries=2,
         ),
     ],
 )

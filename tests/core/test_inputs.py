@@ -6,7 +6,7 @@ from enum import Enum
 import pytest
 
 from django_workflows.core.codec import decode, encode
-from django_workflows.core.inputs import AnyInput, DataclassInput
+from django_workflows.core.inputs import AnyInput, DataclassInput, checked
 from django_workflows.exceptions import ConfigurationError, InputError
 
 
@@ -99,7 +99,7 @@ def test_rule_of_the_whole_input_is_an_error_without_a_field():
             if self.end < self.start:
                 raise ValueError("it ends before it begins")
 
-    with pytest.raises(InputError, match="input: .*it ends before it begins"):
+    with pytest.raises(InputError, match=r"input: .*it ends before it begins"):
         DataclassInput(Period).clean("report", {"start": 2, "end": 1})
 
 
@@ -177,3 +177,21 @@ def test_undeclared_input_names_every_value_that_cannot_be_kept():
         "c": "float inf is no JSON number; store None or text",
         "5": "key 5 is int; keys must be plain str",
     }
+
+
+@pytest.mark.parametrize("given", [None, {}])
+def test_input_may_be_left_out(given):
+    assert checked(AnyInput(), "report", given, 10) == {}
+
+
+@pytest.mark.parametrize("given", [[], "text", 7])
+def test_input_that_is_no_mapping_is_refused(given):
+    with pytest.raises(InputError, match="input: must be a mapping of fields"):
+        checked(AnyInput(), "report", given, 100)
+
+
+def test_input_larger_than_allowed_is_refused():
+    with pytest.raises(InputError, match=r"input: 16 bytes are more than MAX_PAYLOAD_BYTES \(15\)"):
+        checked(AnyInput(), "report", {"a": "12345678"}, 15)
+
+    assert checked(AnyInput(), "report", {"a": "12345678"}, 16) == {"a": "12345678"}

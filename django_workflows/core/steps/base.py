@@ -194,7 +194,7 @@ class Step(ABC):
         """Do the work and decide how to go on. What it raises is the step's failure."""
 
     def abandoned(self, state: State, frame: Frame | None) -> State:
-        """Return the state for its on_error: what its nested steps left, without their own names."""
+        """Return the state for its on_error: what nested steps left, without their own names."""
         return state
 
     def compiled(self, name: str, *, follow: bool = True) -> Self:

@@ -172,12 +172,11 @@ class Call(Step):
     async def _await(self, returned: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(self.timeout) as limit:
-                outcome = await returned
+                return await returned
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise StepTimeout(self.name, self.timeout or 0) from error
-        return outcome
 
     def _check(self, output: Any) -> None:
         if self.output_schema is None:

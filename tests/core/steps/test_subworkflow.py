@@ -1,10 +1,11 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
 from django.db.models import F
 
 from django_workflows.core.driving import Limits
+from django_workflows.core.engine import Engine
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import (
     Approval,
@@ -19,7 +20,8 @@ from django_workflows.core.steps import (
 from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Cause, WaitKind, WaitStatus
 from django_workflows.core.workflow import Workflow
-from tests.core.flows import Crash, answered, crashed, engine_of, flow, run
+from django_workflows.stores.memory import MemoryStore
+from tests.core.flows import Crash, answered, crashed, define, engine_of, flow, run
 
 
 class Charge(Workflow):
@@ -212,6 +214,23 @@ def test_crash_after_the_child_began_goes_on_with_that_child(recovered):
     assert (waiting.status, ended.output) == ("completed", {"sub": "done"})
 
 
+def test_crash_after_the_child_halted_waits_for_that_child(recovered):
+    crash = [Crash()]
+
+    def emit(event):
+        if event.name == "workflow.halted" and crash:
+            raise crash.pop()
+
+    engine = engine_of(parent_of("asks"), Asks, emit=emit)
+
+    execution_id = crashed(engine)
+    halted = recovered(engine, execution_id)
+    result = engine.resume(execution_id, response=5)
+
+    assert halted.status == ExecutionStatus.HALTED
+    assert result.output == {"sub": 5}
+
+
 def test_child_that_somebody_else_drives_is_waited_for(store):
     engine = None
 
@@ -251,8 +270,6 @@ def test_timeout_bounds_the_child(travel):
 
 
 def test_child_that_was_cancelled_is_the_failure_of_the_step():
-    from dataclasses import replace
-
     engine = engine_of(parent_of("asks"), Asks)
     halted = engine.run()
     (kid,) = engine.store.find(parent=halted.execution_id)
@@ -286,10 +303,6 @@ def test_unknown_child_fails_the_step():
 
 
 def test_engine_on_its_own_knows_its_own_workflow_only():
-    from django_workflows.core.engine import Engine
-    from django_workflows.stores.memory import MemoryStore
-    from tests.core.flows import define
-
     result = Engine(define(parent_of("charge")), MemoryStore()).run()
 
     assert result.error.startswith("UnknownWorkflow: No workflow 'charge' is registered")
