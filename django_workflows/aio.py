@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import connections
 
 from django_workflows import api
 from django_workflows.core.definition import WorkflowDefinition
@@ -59,7 +60,14 @@ async def asend_event(*arguments: Any, **options: Any) -> InboxEvent:
 
 async def await_(*arguments: Any, **options: Any) -> ExecutionResult:
     """See wait(). Named so as "await" is a keyword."""
-    return await sync_to_async(api.wait, thread_sensitive=False)(*arguments, **options)
+    return await sync_to_async(_wait, thread_sensitive=False)(*arguments, **options)
+
+
+def _wait(*arguments: Any, **options: Any) -> ExecutionResult:
+    try:
+        return api.wait(*arguments, **options)
+    finally:
+        connections.close_all()  # this thread's own, which nobody else would close
 
 
 async def aexplain(*arguments: Any, **options: Any) -> str:

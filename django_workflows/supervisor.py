@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
 from django_workflows import wiring
 from django_workflows.core import clock
 from django_workflows.core.decisions import Change, fire, wake
 from django_workflows.core.execution import Execution
-from django_workflows.core.store import Due, DueReason
+from django_workflows.core.store import Due, DueReason, Store
 from django_workflows.exceptions import ExecutionNotFound, NotResumable
 
 
@@ -28,23 +28,23 @@ def sweep(
     store = wiring.store()
     woken = 0
     for due in store.due(now or clock.now(), limit):
-        for execution in _woken(due):
+        execution = awakened(store, due)
+        if execution is not None:
             dispatch(execution)
             woken += 1
     return woken
 
 
-def _woken(due: Due) -> Iterator[Execution]:
-    store = wiring.store()
+def awakened(store: Store, due: Due) -> Execution | None:
+    """Return the execution, ready to be driven; None where it ended or another was quicker."""
     try:
         if due.reason == DueReason.WAIT and due.wait_id is not None:
-            yield store.transition(due.execution_id, fire(due.wait_id))
-        elif due.reason == DueReason.DEADLINE:
+            return store.transition(due.execution_id, fire(due.wait_id))
+        if due.reason == DueReason.DEADLINE:
             # Driven once more, the engine sees the deadline and fails it by the book.
-            yield store.transition(
+            return store.transition(
                 due.execution_id, lambda stored, _: Change(execution=wake(stored))
             )
-        else:
-            yield store.load(due.execution_id)
+        return store.load(due.execution_id)
     except (ExecutionNotFound, NotResumable):
-        return  # it ended, or another hand was quicker
+        return None

@@ -120,6 +120,24 @@ def test_kind_survives_on_the_database(kind, children):
     assert report.undisturbed["status"] == "completed"
 
 
+def add_numbered_group(state):
+    """Return what no two runs agree on: a number from a sequence."""
+    return Group.objects.create(name=state.idempotency_key).pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_primary_keys_may_be_ignored():
+    steps = {"add": Call(add_numbered_group, atomic=True), "last": Call(kinds.effect)}
+    workflow = kinds.workflow("crash_numbered", steps)
+
+    report = assert_crash_safe(
+        workflow, store=OrmStore, before=Group.objects.all().delete, ignore=["add"]
+    )
+
+    assert report.undisturbed["ctx"]["add"] == "int"
+    assert report.undisturbed["history"][0][3] == "int"
+
+
 def test_workflow_that_is_not_crash_safe_is_told_where():
     counted = []
 

@@ -42,7 +42,9 @@ def drive_child(
         "started_by": parent.started_by,
     }
     if timeout is not None:
-        fields["deadline_at"] = clock.now() + timedelta(seconds=timeout)
+        bound = timedelta(seconds=timeout)
+        # It may be shorter than the child's own, never longer.
+        fields["deadline_at"] = clock.now() + min(bound, own.definition.timeout or bound)
     child = own.create(given, child_id, **fields)
     if child.status in FINAL_STATUSES:
         return child.to_result()

@@ -50,7 +50,8 @@ class Graph:
                 yield from graph.walk(inner)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+# By identity: it holds mappings, and must do as the sender of a signal.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class WorkflowDefinition:
     """A workflow as the engine sees it."""
 

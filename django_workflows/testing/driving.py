@@ -10,14 +10,13 @@ from typing import Any
 from django_workflows import wiring
 from django_workflows.core import clock
 from django_workflows.core.arriving import arrived
-from django_workflows.core.decisions import fire
 from django_workflows.core.engine import Engine
 from django_workflows.core.execution import EntryAction, ExecutionResult, ExecutionStatus
-from django_workflows.core.store import DueReason, Store
+from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import Workflow
-from django_workflows.exceptions import NotResumable
 from django_workflows.runners.sync import Respond, spread
+from django_workflows.supervisor import awakened
 
 #: More rounds than any sane workflow needs; a test must end.
 MOST_ROUNDS = 1_000
@@ -90,15 +89,10 @@ def drive_due(engine: Engine, family: Sequence[str]) -> int:
     """Drive what of ``family`` a supervisor would dispatch; return how many that were."""
     driven = 0
     for due in engine.store.due(clock.now(), limit=MOST_ROUNDS):
-        if due.execution_id not in family:
-            continue
-        if due.reason == DueReason.WAIT and due.wait_id is not None:
-            try:
-                engine.store.transition(due.execution_id, fire(due.wait_id))
-            except NotResumable:
-                continue
-        workflow_id = engine.store.load(due.execution_id).workflow_id
-        driven += engine.sibling(workflow_id).drive(due.execution_id) is not None
+        execution = awakened(engine.store, due) if due.execution_id in family else None
+        if execution is not None:
+            own = engine.sibling(execution.workflow_id)
+            driven += own.drive(execution.id) is not None
     return driven
 
 

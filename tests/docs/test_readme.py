@@ -1,6 +1,7 @@
 """The README's example is a project's own: its view and its workflow are called as there."""
 
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import User
@@ -8,6 +9,9 @@ from django.test import RequestFactory
 
 from django_workflows import wait
 from tests.docs.blocks import ROOT, blocks_of
+
+#: Sphinx looks after the links of docs/.
+PAGES_OUTSIDE = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 
 
 @pytest.fixture
@@ -46,3 +50,10 @@ def test_large_order_is_charged_once_it_is_approved(views):
     views.approve(request, execution_id)
 
     assert wait(execution_id).output == {"order_id": 3, "receipt": "r-3"}
+
+
+@pytest.mark.parametrize("page", PAGES_OUTSIDE)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
+
+    assert [target for target in targets if not (ROOT / target).exists()] == []

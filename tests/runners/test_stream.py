@@ -123,13 +123,7 @@ def test_compensation(registered, store, heard):
 
     assert stream.run().status == ExecutionStatus.FAILED
 
-    assert heard.lines[-6:] == [
-        "step.started work",
-        "step.failed work",
-        "step.compensated refund:pay",
-        "step.failed unbook:book",
-        "workflow.failed work",
-    ][-6:] or heard.lines[-5:] == [
+    assert heard.lines[-5:] == [
         "step.started work",
         "step.failed work",
         "step.compensated refund:pay",

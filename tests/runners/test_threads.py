@@ -133,7 +133,7 @@ def in_memory():
 def test_threads_are_not_allowed_beside_a_database_in_memory(in_memory):
     assert DjangoThreads().allowed()
 
-    connections[in_memory].ensure_connection()
+    assert connections[in_memory].vendor == "sqlite"
 
     assert not DjangoThreads().allowed()
 

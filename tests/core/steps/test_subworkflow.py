@@ -8,7 +8,6 @@ from django_workflows.core.driving import Limits
 from django_workflows.core.engine import Engine
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import (
-    Approval,
     Assign,
     Call,
     End,
@@ -18,7 +17,7 @@ from django_workflows.core.steps import (
     SubWorkflow,
 )
 from django_workflows.core.threads import Threads
-from django_workflows.core.waits import Cause, WaitKind, WaitStatus
+from django_workflows.core.waits import Cause
 from django_workflows.core.workflow import Workflow
 from django_workflows.stores.memory import MemoryStore
 from tests.core.flows import Crash, answered, crashed, define, engine_of, flow, run
@@ -95,77 +94,6 @@ def test_failure_of_the_child_may_be_handled():
     )
 
     assert run(workflow, None, Fails).output == "ChildFailed"
-
-
-@pytest.mark.parametrize("through", ["parent", "child"])
-def test_halt_of_the_child_is_resumed_through_either(through):
-    engine = engine_of(parent_of("asks"), Asks)
-
-    halted = engine.run()
-    (kid,) = engine.store.find(parent=halted.execution_id)
-    engine.resume(halted.execution_id if through == "parent" else kid.id, response=5)
-
-    (wait,) = halted.waits
-    assert (wait.kind, wait.key, wait.step) == (WaitKind.CHILD, kid.id, "sub")
-    assert halted.halt.data == {"execution_id": kid.id, "workflow_id": "asks"}
-    assert engine.result(kid.id).output == 5
-    assert engine.result(halted.execution_id).output == {"sub": 5}
-    assert engine.store.waits(halted.execution_id)[0].status == WaitStatus.TAKEN
-
-
-def test_child_that_halts_twice_is_the_same_child():
-    twice = flow("Twice", a=Halt(), b=Halt(), done=End(result=[F("a"), F("b")]))
-    engine = engine_of(parent_of("twice"), twice)
-
-    halted = engine.run()
-    half = engine.resume(halted.execution_id, response=1)
-    result = engine.resume(halted.execution_id, response=2)
-
-    assert half.status == ExecutionStatus.HALTED
-    assert result.output == {"sub": [1, 2]}
-    assert len(engine.store.find(parent=halted.execution_id)) == 1
-
-
-def test_child_that_fails_after_its_halt_fails_the_parent():
-    engine = engine_of(parent_of("late"), flow("Late", a=Halt(), b=Call(lambda: 1 / 0)))
-
-    halted = engine.run()
-    result = engine.resume(halted.execution_id)
-
-    assert result.status == ExecutionStatus.FAILED
-    assert "is failed: ZeroDivisionError" in result.error
-
-
-def test_answer_to_a_grandchild_is_carried_down_and_the_results_up():
-    middle = flow("Middle", sub=SubWorkflow("asks"), done=End(result=["middle", F("sub")]))
-    engine = engine_of(parent_of("middle"), middle, Asks)
-
-    halted = engine.run()
-    result = engine.resume(halted.execution_id, response="x")
-
-    assert result.output == {"sub": ["middle", "x"]}
-
-
-def test_approval_in_a_child_is_given_through_the_parent():
-    engine = engine_of(parent_of("review"), flow("Review", ask=Approval("?")))
-
-    halted = engine.run()
-    result = engine.resume(halted.execution_id, approved=True, by="ann")
-
-    assert result.output["sub"]["by"] == "ann"
-
-
-def test_child_that_ended_before_its_parent_halted_is_not_waited_for():
-    engine = None
-
-    def end_the_child(event):
-        if event.name == "workflow.halted" and event.workflow_id == "asks":
-            # Somebody is quicker than the parent, which has not halted yet.
-            engine.resume(event.execution_id, response="quick")
-
-    engine = engine_of(parent_of("asks"), Asks, emit=end_the_child)
-
-    assert engine.run().output == {"sub": "quick"}
 
 
 def test_each_round_has_a_child_of_its_own():
@@ -267,6 +195,17 @@ def test_timeout_bounds_the_child(travel):
 
     assert abs(kid.deadline_at - kid.created_at - timedelta(minutes=1)) < timedelta(seconds=1)
     assert "WorkflowTimeout: The workflow passed its deadline" in result.error
+
+
+@pytest.mark.parametrize(("own", "seconds"), [(None, 60), (10, 10), (100, 60)])
+def test_timeout_never_prolongs_that_of_the_child(own, seconds):
+    child = flow("Child", ask=Halt(), timeout=own and timedelta(seconds=own))
+    engine = engine_of(parent_of("child", timeout=60), child)
+
+    halted = engine.run()
+
+    (kid,) = engine.store.find(parent=halted.execution_id)
+    assert round((kid.deadline_at - kid.created_at).total_seconds()) == seconds
 
 
 def test_child_that_was_cancelled_is_the_failure_of_the_step():
