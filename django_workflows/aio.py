@@ -53,6 +53,11 @@ async def afork(*arguments: Any, **options: Any) -> Execution:
     return await sync_to_async(api.fork)(*arguments, **options)
 
 
+async def aget(execution_id: str) -> Execution:
+    """See get()."""
+    return await sync_to_async(api.get)(execution_id)
+
+
 async def asend_event(*arguments: Any, **options: Any) -> InboxEvent:
     """See send_event()."""
     return await sync_to_async(api.send_event)(*arguments, **options)

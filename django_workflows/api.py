@@ -132,9 +132,13 @@ def subject_label(subject: Any) -> str | None:
     """Return how an execution names the model instance it is about: ``app.model:pk``."""
     if subject is None or isinstance(subject, str):
         return subject
+    if not hasattr(subject, "_meta"):
+        raise PayloadError("subject", f"must be a model instance or its label, not {subject!r}")
     if subject.pk is None:
         raise PayloadError("subject", f"{subject!r} is not saved yet; save it first")
-    return f"{subject._meta.label_lower}:{subject.pk}"
+    # A proxy's instances are those of the model that has the table.
+    model = subject._meta.concrete_model
+    return f"{model._meta.label_lower}:{subject.pk}"
 
 
 def get(execution_id: str) -> Execution:
@@ -223,30 +227,43 @@ def retry(
     cleaned = None
     if input is not None:
         cleaned = checked(definition.input, definition.id, input, settings.MAX_PAYLOAD_BYTES)
-    undone = [
-        entry.step_id.partition(":")[2]
-        for entry in store.entries(execution.id)
-        if entry.action == EntryAction.COMPENSATED
-    ]
     decide = control.retry(
-        definition, from_step=from_step, input=cleaned, by=label(by), undone=undone
+        definition,
+        from_step=from_step,
+        input=cleaned,
+        by=label(by),
+        undone=_undone(execution.id),
     )
     again = store.transition(execution.id, decide)
     wiring.dispatch(again)
     return again
 
 
+def _undone(execution_id: str) -> list[str]:
+    """Return the paths of the steps that were compensated."""
+    return [
+        entry.step_id.partition(":")[2]
+        for entry in wiring.store().entries(execution_id)
+        if entry.action == EntryAction.COMPENSATED
+    ]
+
+
 def skip(execution_id: str, output: Any = None, reason: str = "", by: Any = None) -> Execution:
     """
     Take the step at which an execution failed or halts as done with ``output``, and go on after it.
 
-    Raise ExecutionNotFound, InvalidTransition, PayloadError.
+    Raise ExecutionNotFound, InvalidTransition (also where its steps were compensated, so that
+    what comes after would build on what is no more), PayloadError.
     """
     store = wiring.store()
     execution = store.load(str(execution_id))
     definition, step = registry[execution.workflow_id], execution.current_step
     decide = control.skip(
-        definition, output=_storable("output", output), reason=reason, by=label(by)
+        definition,
+        output=_storable("output", output),
+        reason=reason,
+        by=label(by),
+        undone=_undone(execution.id),
     )
     with store.atomic():
         skipped = store.transition(execution.id, decide)

@@ -46,6 +46,11 @@ def refuse_answer(by: Any, execution: Execution, wait: Wait) -> None:
             f"{name} started execution {execution.id} and so may not decide {wait.step!r}; another"
             " person must, or the step says exclude_requester=False."
         )
+    if wait.exclude_requester and name is None and execution.started_by is not None:
+        raise NotAllowed(
+            f"{execution.started_by} started execution {execution.id} and may not decide"
+            f" {wait.step!r}: say who does with by=."
+        )
     if not wait.approvers:
         return
     asked = ", ".join(wait.approvers)

@@ -1,5 +1,6 @@
-"""Every step kind that a workflow may be made of."""
+"""Every step kind that a workflow may be made of, and what an own kind is made of."""
 
+from django_workflows.core.execution import ContinueResult, HaltResult, StepOutcome
 from django_workflows.core.steps import (
     Approval,
     Assign,
@@ -24,8 +25,10 @@ __all__ = [
     "Approval",
     "Assign",
     "Call",
+    "ContinueResult",
     "End",
     "Halt",
+    "HaltResult",
     "Loop",
     "Parallel",
     "Router",
@@ -34,6 +37,7 @@ __all__ = [
     "SleepUntil",
     "Start",
     "Step",
+    "StepOutcome",
     "SubWorkflow",
     "Transform",
     "WaitForEvent",

@@ -12,6 +12,7 @@ from django_workflows import (
     acancel,
     aexplain,
     afork,
+    aget,
     aload_workflow,
     api,
     aresume,
@@ -47,6 +48,7 @@ TWINS = {
     "cancel": "acancel",
     "retry": "aretry",
     "fork": "afork",
+    "get": "aget",
     "skip": "askip",
     "send_event": "asend_event",
     "wait": "await_",
@@ -123,7 +125,9 @@ async def test_event(registered):
 
 @looped
 async def test_document():
-    definition = await aload_workflow("id: written\nname: Written\nsteps:\n  - {id: done, type: end}\n")
+    definition = await aload_workflow(
+        "id: written\nname: Written\nsteps:\n  - {id: done, type: end}\n"
+    )
     registry.remove("written")
 
     assert definition.id == "written"
@@ -154,5 +158,12 @@ async def test_waiting_blocks_no_event_loop(registered, settings):
     await tick()
 
     assert (len(ticks), waiting.done()) == (3, False)
-    with pytest.raises(TimeoutError, match="is pending still, after 0.2 s"):
+    with pytest.raises(TimeoutError, match=r"is pending still, after 0\.2 s"):
         await waiting
+
+
+@looped
+async def test_get_returns_an_execution_as_it_stands(reviewed):
+    started = await astart(reviewed)
+
+    assert (await aget(started.id)).status == "halted"

@@ -26,6 +26,11 @@ def test_unknown_setting_is_no_attribute():
         _ = conf.settings.LEASES
 
 
+def test_what_every_object_has_is_there_whatever_the_project_wrote():
+    with override_settings(WORKFLOWS={"__doc__": "no"}):
+        assert "settings.WORKFLOWS" in conf.settings.__doc__
+
+
 @pytest.mark.parametrize("nonsense", [None, [], "redis"])
 def test_workflows_must_be_a_dict(nonsense):
     with (

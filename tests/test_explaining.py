@@ -30,8 +30,10 @@ def said(execution_id):
         (Approval("?"), "waiting at it for an approval by anybody since WHEN"),
         (
             Approval("?", approvers=["group:managers", "user:alice"], required=2, timeout=60),
-            "waiting at it for an approval by group managers or user alice (0 of 2 given)"
-            " since WHEN, until WHEN",
+            (
+                "waiting at it for an approval by group managers or user alice (0 of 2 given)"
+                " since WHEN, until WHEN"
+            ),
         ),
         (WaitForEvent("paid", key=7), "waiting at it for the event paid:7 since WHEN"),
         (Sleep(60), "sleeping at it since WHEN, until WHEN"),
@@ -102,7 +104,9 @@ def test_workflow_that_has_ended_need_not_be_registered(registered):
 
 def test_running(registered):
     sentences = []
-    workflow = registered("explained", it=Call(lambda state: sentences.append(said(state.execution_id))))
+    workflow = registered(
+        "explained", it=Call(lambda state: sentences.append(said(state.execution_id)))
+    )
 
     run(workflow)
 

@@ -5,7 +5,7 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 from django_workflows import api, resume, run, wiring
 from django_workflows.core.execution import ExecutionStatus
-from django_workflows.exceptions import NotAllowed
+from django_workflows.exceptions import AlreadyResumed, NotAllowed
 from django_workflows.permissions import label
 from django_workflows.steps import Approval, Halt
 
@@ -25,6 +25,13 @@ def managers():
 @pytest.fixture
 def permission():
     return Permission.objects.get(codename="add_group")
+
+
+@pytest.fixture
+def as_approver(alice, managers, permission):
+    """Let alice be what any approver may ask for."""
+    alice.groups.add(managers)
+    alice.user_permissions.add(permission)
 
 
 @pytest.fixture
@@ -82,9 +89,8 @@ class TestApprover:
         )
 
     @pytest.mark.parametrize("approver", ["user:alice", "group:managers", "perm:auth.add_group"])
-    def test_inactive(self, asking, by, alice, managers, permission, approver):
-        alice.groups.add(managers)
-        alice.user_permissions.add(permission)
+    @pytest.mark.usefixtures("as_approver")
+    def test_inactive(self, asking, by, approver):
         User.objects.update(is_active=False)
 
         assert "alice may not decide" in refused(asking(approver), by)
@@ -153,6 +159,15 @@ def test_requester_is_excluded_without_approvers_too(asking):
     assert "started execution" in refused(asking(by="alice"), "alice")
 
 
+def test_requester_does_not_decide_namelessly(asking):
+    execution_id = asking(by="alice")
+
+    assert refused(execution_id, None) == (
+        f"alice started execution {execution_id} and may not decide 'review': say who does with"
+        " by=."
+    )
+
+
 def test_other_halts_ask_nobody(registered, alice):
     halted = run(registered("halting", ask=Halt("?")), by=alice)
 
@@ -174,6 +189,14 @@ def test_each_of_several_required_approvals_is_asked_for(asking, alice, managers
 
     assert "bob may not decide" in refused(execution_id, bob)
     assert api.get(execution_id).status == ExecutionStatus.HALTED
+
+
+def test_one_person_is_not_several(asking):
+    execution_id = asking(required=2)
+    resume(execution_id, approved=True, by="alice")
+
+    with pytest.raises(AlreadyResumed, match="answered by alice"):
+        resume(execution_id, approved=True, by="alice")
 
 
 @pytest.mark.parametrize(("by", "name"), [(None, None), ("bob", "bob"), (User(username="a"), "a")])

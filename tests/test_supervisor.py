@@ -155,7 +155,9 @@ def test_whoever_sweeps_may_dispatch_differently(pending):
     assert api.get(pending).status == ExecutionStatus.PENDING
 
 
-def test_broken_bell_does_not_keep_the_others_from_being_heard(pending, counted, registered, caplog):
+def test_broken_bell_does_not_keep_the_others_from_being_heard(
+    pending, counted, registered, caplog
+):
     registered("forgotten", work=Call(lambda: 1))
     lost = wiring.engine(registry["forgotten"]).create().id
     WorkflowExecution.objects.filter(id=lost).update(priority=9)  # so that it comes first

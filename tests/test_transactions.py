@@ -1,5 +1,7 @@
 """What a transaction around the public functions means for them, on either database alias."""
 
+from contextlib import contextmanager
+
 import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -9,12 +11,17 @@ from django_workflows.core.execution import ExecutionStatus
 from django_workflows.exceptions import ConfigurationError
 from django_workflows.models import WorkflowEvent, WorkflowExecution
 from django_workflows.steps import Approval, Call, WaitForEvent
+from django_workflows.supervisor import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
 
-class Undo(Exception):
-    """Rolls a transaction back."""
+@contextmanager
+def rolled_back(using):
+    """Open a transaction that does not last."""
+    with transaction.atomic(using=using):
+        yield
+        transaction.set_rollback(True, using=using)
 
 
 @pytest.fixture(params=["default", "other"])
@@ -48,9 +55,8 @@ def rows(using):
 
 
 def test_start_that_is_rolled_back_leaves_nothing(counted, calls, using):
-    with pytest.raises(Undo), transaction.atomic(using=using):
+    with rolled_back(using):
         start(counted)
-        raise Undo
 
     assert not rows(using).exists()
     assert calls == []
@@ -77,9 +83,8 @@ def test_start_waits_for_the_outermost_commit(counted, calls, using):
 def test_inner_rollback_takes_its_start_with_it(counted, calls, using):
     with transaction.atomic(using=using):
         kept = start(counted)
-        with pytest.raises(Undo), transaction.atomic(using=using):
+        with rolled_back(using):
             start(counted)
-            raise Undo
 
     assert calls == [kept.id]
     assert rows(using).count() == 1
@@ -103,9 +108,8 @@ def test_transaction_of_another_database_does_not_hold_a_start_back(counted, cal
 def test_answer_that_is_rolled_back_was_not_given(reviewed, using):
     halted = run(reviewed)
 
-    with pytest.raises(Undo), transaction.atomic(using=using):
+    with rolled_back(using):
         resume(halted.execution_id, approved=True)
-        raise Undo
 
     assert api.get(halted.execution_id).status == ExecutionStatus.HALTED
     assert resume(halted.execution_id, approved=True, wait=True).status == "completed"
@@ -122,9 +126,11 @@ def test_answer_is_acted_on_once_its_transaction_commits(reviewed, using):
 
 
 def test_run_inside_a_transaction_is_refused(counted, calls, using):
-    with transaction.atomic(using=using):
-        with pytest.raises(ConfigurationError, match=f"on the database '{using}'"):
-            run(counted)
+    with (
+        transaction.atomic(using=using),
+        pytest.raises(ConfigurationError, match=f"on the database '{using}'"),
+    ):
+        run(counted)
 
     assert calls == []
     assert not rows(using).exists()
@@ -142,9 +148,8 @@ def test_resume_that_waits_is_refused_inside_a_transaction_before_it_answers(rev
 def test_event_that_is_rolled_back_was_not_sent(registered, using):
     halted = run(registered("paying", paid=WaitForEvent("paid")))
 
-    with pytest.raises(Undo), transaction.atomic(using=using):
+    with rolled_back(using):
         send_event("paid")
-        raise Undo
 
     assert not WorkflowEvent.objects.using(using).exists()
     assert api.get(halted.execution_id).status == ExecutionStatus.HALTED
@@ -164,9 +169,8 @@ def test_verbs_that_are_rolled_back_changed_nothing(reviewed, using):
     halted = run(reviewed)
 
     for verb in (cancel, skip, lambda name: fork(name, "review")):
-        with pytest.raises(Undo), transaction.atomic(using=using):
+        with rolled_back(using):
             verb(halted.execution_id)
-            raise Undo
 
     assert [row.status for row in rows(using).all()] == [ExecutionStatus.HALTED]
     assert len(wiring.store().entries(halted.execution_id)) == 1
@@ -224,8 +228,6 @@ def test_broken_bell_stops_nobody_and_the_sweep_finds_what_it_left(
     assert [api.get(started.id).status for started in (first, second)] == ["pending"] * 2
     del settings.WORKFLOWS["ADAPTER"]
     wiring.forget()
-    from django_workflows.supervisor import sweep
-
     sweep()
     assert sorted(calls) == [first.id, second.id]
 

@@ -121,7 +121,10 @@ def test_queue_that_delivers_everything_twice(registered, settings):
     settings.WORKFLOWS = {"ADAPTER": {"BACKEND": "tests.bells.DoubleBell"}}
     calls = []
     workflow = registered(
-        "doubled", first=Call(lambda: calls.append(1)), ask=Halt("?"), last=Call(lambda: calls.append(2))
+        "doubled",
+        first=Call(lambda: calls.append(1)),
+        ask=Halt("?"),
+        last=Call(lambda: calls.append(2)),
     )
 
     execution = start(workflow)

@@ -4,10 +4,9 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
-from django.db import connection
 
 from django_workflows import run, start, wiring
 from django_workflows.exceptions import ConfigurationError, ExecutionNotFound, UnknownWorkflow

@@ -36,14 +36,23 @@ _ENDS = {None: "end", FINISHED: "end", BREAK: BREAK, CONTINUE: CONTINUE}
 def advance(graph: Graph, cursor: Cursor, target: str | None, *, rescue: bool = False) -> Cursor:
     """Return ``cursor`` moved to ``target``. Raise StepError where the scope has no such step."""
     if target not in graph.steps:
-        if target not in _ENDS:
+        if target not in _ENDS or (target in {BREAK, CONTINUE} and not graph.breakable):
             known = ", ".join(graph.steps)
             raise StepError(f"There is no step {target!r} to go to here; there are: {known}.")
-        return replace(cursor, attempt=1, frame=None, rescue=False, end=_ENDS[target])
+        end = _ENDS[target]
+        return replace(cursor, attempt=1, frame=None, rescue=False, outer_error=None, end=end)
     visits = cursor.visits
     if target in graph.cyclic:
         visits = {**visits, target: visits.get(target, 0) + 1}
-    return replace(cursor, at=target, attempt=1, frame=None, visits=visits, rescue=rescue)
+    return replace(
+        cursor, at=target, attempt=1, frame=None, visits=visits, rescue=rescue, outer_error=None
+    )
+
+
+def with_last_error(ctx: Mapping[str, Any], failure: Any) -> dict[str, Any]:
+    """Return ``ctx`` with ``failure`` for an on_error step to see, or with none."""
+    kept = {key: value for key, value in ctx.items() if key != "_last_error"}
+    return kept if failure is None else {**kept, "_last_error": failure}
 
 
 def accept(run: StepRun, outcome: StepOutcome) -> Accepted:
@@ -103,7 +112,7 @@ def _proceed(run: StepRun, after: State, result: ContinueResult) -> Accepted:
             ctx[key] = output
         cursor = replace(cursor, last=key, output=output if key is None else None)
     if cursor.rescue:
-        ctx.pop("_last_error", None)
+        ctx = with_last_error(ctx, cursor.outer_error)
     state = replace(after, ctx=ctx)
     target = FINISHED if result.finish else result.next_step or run.graph.follow[run.step.name]
     cursor = advance(run.graph, cursor, target)

@@ -194,7 +194,7 @@ def _encode_enum(value: Enum, path: str) -> dict[str, list[str]]:
         raise PayloadError(
             path,
             f"enum {_name(type(value))} is not known; decorate it with"
-            " django_workflows.core.codec.register_enum, or store its value",
+            " django_workflows.register_enum, or store its value",
         )
     if value.name not in type(value).__members__:
         raise PayloadError(path, f"{value!r} has no single name; store its value")

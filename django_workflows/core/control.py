@@ -127,12 +127,24 @@ def _visits_after(undone: Sequence[str]) -> dict[str, int]:
     return visits
 
 
-def skip(definition: WorkflowDefinition, *, output: Any, reason: str, by: str | None) -> Decide:
+def skip(
+    definition: WorkflowDefinition,
+    *,
+    output: Any,
+    reason: str,
+    by: str | None,
+    undone: Sequence[str] = (),
+) -> Decide:
     """Return the decision that takes the current step as done with ``output``, and goes on."""
 
     def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
         if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.HALTED}:
             raise InvalidTransition(execution.id, execution.status, "skip", "failed or halted")
+        is_undoing = execution.status == ExecutionStatus.HALTED and execution.error is not None
+        if undone or is_undoing:
+            raise InvalidTransition(
+                execution.id, "undone by its compensations", "skip", "not; retry it from_step="
+            )
         name = execution.frames.at
         if name is None:
             raise InvalidTransition(execution.id, "not begun", "skip", "at a step")

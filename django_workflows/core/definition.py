@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ class Graph:
     follow: Mapping[str, str | None]
     cyclic: frozenset[str] = frozenset()  # steps that the flow can come back to
     duplicates: tuple[str, ...] = ()  # names taken twice; validation refuses them
+    breakable: bool = False  # the body of a loop: "break" and "continue" may be gone to
 
     @property
     def first(self) -> str | None:
@@ -91,12 +92,12 @@ def plain_path(path: str) -> str:
     return "/".join(part.partition("[")[0].partition("#")[0] for part in path.split("/"))
 
 
-def compile_graph(steps: Sequence[Step], *, follow: bool = True) -> Graph:
+def compile_graph(steps: Sequence[Step], *, follow: bool = True, breakable: bool = False) -> Graph:
     """
     Return the graph of ``steps``.
 
     With ``follow``, a step without ``next`` goes to the one written after it, as in a class body;
-    otherwise it ends the scope, as in a document.
+    otherwise it ends the scope, as in a document. ``breakable`` is the body of a loop.
     """
     names = _names(steps)
     compiled = {
@@ -110,8 +111,8 @@ def compile_graph(steps: Sequence[Step], *, follow: bool = True) -> Graph:
         for name, step in compiled.items()
     }
     duplicates = tuple(name for name, count in Counter(names).items() if count > 1)
-    graph = Graph(steps=compiled, follow=default, duplicates=duplicates)
-    return Graph(steps=compiled, follow=default, duplicates=duplicates, cyclic=_cyclic(graph))
+    graph = Graph(steps=compiled, follow=default, duplicates=duplicates, breakable=breakable)
+    return replace(graph, cyclic=_cyclic(graph))
 
 
 def _follow(step: Step, following: str | None) -> str | None:

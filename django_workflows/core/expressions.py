@@ -16,6 +16,7 @@ from django.db.models import F
 from django.db.models.expressions import Combinable, CombinedExpression, Value
 
 from django_workflows.core import clock
+from django_workflows.core.codec import MAX_INT_BITS
 from django_workflows.core.execution import State
 from django_workflows.exceptions import StepError
 
@@ -139,9 +140,22 @@ def _calculate(expression: CombinedExpression, state: State) -> Any:
         raise StepError(f"The operator {expression.connector!r} cannot be used in a workflow.")
     left, right = resolve(expression.lhs, state), resolve(expression.rhs, state)
     try:
+        _refuse_bomb(expression.connector, left, right)
         return apply(left, right)
     except (ArithmeticError, TypeError) as error:
         raise StepError(f"{left!r} {expression.connector} {right!r}: {error}") from error
+
+
+def _refuse_bomb(connector: str, left: Any, right: Any) -> None:
+    """Raise ArithmeticError where a small expression over somebody's data would grow huge."""
+    texts = (str, bytes, list, tuple)
+    if connector in {Combinable.MUL, Combinable.MOD} and isinstance(left, texts):
+        raise ArithmeticError("numbers are needed")
+    if connector == Combinable.MUL and isinstance(right, texts):
+        raise ArithmeticError("numbers are needed")
+    whole = isinstance(left, int) and isinstance(right, int)
+    if connector == Combinable.POW and whole and left.bit_length() * right > MAX_INT_BITS:
+        raise ArithmeticError(f"the power has more than {MAX_INT_BITS} bits")
 
 
 def references(value: Any) -> Iterator[Reference]:

@@ -28,31 +28,25 @@ class Cursor:
     output: Any = None  # that output itself, where it has no ctx key
     visits: Mapping[str, int] = field(default_factory=dict)  # entries to steps that lie on a cycle
     rescue: bool = False  # the step was reached by on_error, so ctx holds _last_error
+    outer_error: Any = None  # the _last_error of an on_error step around this scope
     end: str | None = None  # how the scope ended: "end", "break" or "continue"
     retries: int = 0  # at the root: how often somebody had it driven again, with new children
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data; what has its default is left out."""
-        data: dict[str, Any] = {}
-        if self.at is not None:
-            data["at"] = self.at
-        if self.attempt != 1:
-            data["attempt"] = self.attempt
-        if self.frame is not None:
-            data["frame"] = self.frame.to_dict()
-        if self.last is not None:
-            data["last"] = self.last
-        if self.output is not None:
-            data["output"] = codec.encode(self.output)
-        if self.visits:
-            data["visits"] = dict(self.visits)
-        if self.rescue:
-            data["rescue"] = True
-        if self.end is not None:
-            data["end"] = self.end
-        if self.retries:
-            data["retries"] = self.retries
-        return data
+        written = {
+            "at": self.at,
+            "attempt": self.attempt,
+            "frame": self.frame and self.frame.to_dict(),
+            "last": self.last,
+            "output": codec.encode(self.output),
+            "visits": dict(self.visits),
+            "retries": self.retries,
+            "rescue": self.rescue,
+            "outer_error": codec.encode(self.outer_error),
+            "end": self.end,
+        }
+        return {name: value for name, value in written.items() if value != _DEFAULTS[name]}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Cursor:
@@ -66,6 +60,7 @@ class Cursor:
             output=codec.decode(data.get("output")),
             visits=data.get("visits", {}),
             rescue=data.get("rescue", False),
+            outer_error=codec.decode(data.get("outer_error")),
             end=data.get("end"),
             retries=data.get("retries", 0),
         )
@@ -73,6 +68,20 @@ class Cursor:
     def result(self, ctx: Mapping[str, Any]) -> Any:
         """Return the output of the scope's last step that had one."""
         return self.output if self.last is None else ctx.get(self.last)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "at": None,
+    "attempt": 1,
+    "frame": None,
+    "last": None,
+    "output": None,
+    "visits": {},
+    "retries": 0,
+    "rescue": False,
+    "outer_error": None,
+    "end": None,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,11 @@ LONGEST_PAUSE_IN_PROCESS = 5.0
 @dataclass(frozen=True, slots=True)
 class Retry:
     """
-    Attempt a step up to ``attempts`` times, ``delay`` seconds apart, growing by ``backoff``.
+    Attempt a step up to ``attempts`` times, ``delay`` apart, growing by the factor ``backoff``.
 
-    ``max_delay`` bounds the pause, in seconds. ``jitter`` is the share of it that is random, from
-    0 to 1. Only errors in ``on`` and not in ``give_up`` are attempted again; a value that cannot
-    be kept never is, as it would be refused each time.
+    Delays are seconds or timedeltas; ``max_delay`` bounds the pause. ``jitter`` is the share of it
+    that is random, from 0 to 1. Only errors in ``on`` and not in ``give_up`` are attempted again; a
+    value that cannot be kept never is, as it would be refused each time.
     """
 
     attempts: int = 3

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import clock
-from django_workflows.core.accepting import accept, advance, kept
+from django_workflows.core.accepting import accept, advance, kept, with_last_error
 from django_workflows.core.children import drive_child
 from django_workflows.core.driving import Accepted, logger
 from django_workflows.core.execution import (
@@ -218,12 +218,18 @@ class StepRun:
         }
         self.drive.withdraw(f"{self.state.path}/")
         self.drive.withdraw(f"{self.state.path}[")
+        with suppress(AttributeError):  # it may be raised again, by another step
+            del error.workflow_step  # type: ignore[attr-defined]
         cursor = advance(self.graph, self.cursor, self.step.on_error, rescue=True)
         state = self.step.abandoned(self.state, self.cursor.frame)
+        outer = state.ctx.get("_last_error")
+        if self.cursor.rescue:  # then that is this scope's own, and what lay before it counts
+            outer = self.cursor.outer_error
         if cursor.end is None:
-            state = state.with_ctx(_last_error=failure)
+            cursor = replace(cursor, outer_error=outer)
+            state = replace(state, ctx=with_last_error(state.ctx, failure))
         else:  # no step of this scope is there to see it
-            state = state.without_ctx("_last_error")
+            state = replace(state, ctx=with_last_error(state.ctx, outer))
         self.walk.put(cursor, state)
         self.drive.checkpoint()
         return Accepted(cursor=cursor, state=state)

@@ -92,11 +92,12 @@ def assert_crash_safe(
     checkpoint, and around every other write. Raise AssertionError where final status, result,
     ctx or history differ from the undisturbed run; attempts, durations and times may.
 
-    ``respond`` answers its waits (see runners.sync.Respond), ``store`` makes the store of a run,
-    ``before`` is called ahead of each, and ``effects`` returns what the run did to the world, to
-    be compared as well: of steps that are not atomic, count what idempotency keys leave. Of the
-    steps, variables and result keys named in ``ignore`` only the type is compared: a primary key
-    from a sequence differs between any two runs.
+    ``store`` makes the store of a run: with ``atomic`` steps, give OrmStore, whose transaction
+    their writes share. ``respond`` answers its waits (see runners.sync.Respond), ``before`` is
+    called ahead of each run, and ``effects`` returns what a run did to the world, to be compared as
+    well: of steps that are not atomic, count what idempotency keys leave. Of the steps, variables
+    and result keys named in ``ignore`` only the type is compared: a primary key from a sequence
+    differs between any two runs.
     """
     definition = _definition(workflow)
     fuse = Fuse()

@@ -49,9 +49,8 @@ def test_block_that_ends_soon_is_never_renewed(beating):
 def test_thread_sleeping_long_is_woken_for_a_shorter_lease(beating):
     renewed = []
 
-    with beating.keep(beat(lambda: None, every=30)):
-        with beating.keep(beat(lambda: renewed.append(1))):
-            until(lambda: renewed)
+    with beating.keep(beat(lambda: None, every=30)), beating.keep(beat(lambda: renewed.append(1))):
+        until(lambda: renewed)
 
 
 def test_longer_lease_joins_a_thread_that_beats_already(beating):

@@ -5,7 +5,8 @@ import pytest
 
 from django_workflows import Retry, wiring
 from django_workflows.core.engine import Engine
-from django_workflows.core.execution import ExecutionStatus
+from django_workflows.core.execution import ExecutionStatus, HaltResult
+from django_workflows.core.steps import Step
 from django_workflows.core.waits import WaitKind
 from django_workflows.exceptions import AlreadyResumed, ConfigurationError, NotResumable
 from django_workflows.runners.sync import Sync
@@ -127,6 +128,16 @@ def test_timers_and_long_retries_are_waited_for(registered, store, monkeypatch):
 
     assert result.output == "done"
     assert time.monotonic() - began >= 0.15
+
+
+def test_timer_that_names_no_time_is_over_at_once(registered, store):
+    class Instant(Step):
+        def execute(self, state, run):
+            if run.answer is not None:
+                return self.proceed(state, run.answer.cause.value)
+            return self.stop(state, HaltResult(kind=WaitKind.TIMER))
+
+    assert Sync(registered("timed", it=Instant()), store).run_until_complete().output == "timer"
 
 
 def test_people_are_asked_before_timers_are_waited_for_and_the_earliest_comes_first(

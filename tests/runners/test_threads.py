@@ -2,10 +2,8 @@ import threading
 
 import pytest
 from django.db import connection, connections
-from django.test.utils import CaptureQueriesContext
 
-from django_workflows import api, run, wiring
-from django_workflows.core.execution import ExecutionStatus
+from django_workflows import run
 from django_workflows.exceptions import StepTimeout
 from django_workflows.models import WorkflowExecution
 from django_workflows.runners.threads import DjangoThreads

@@ -10,8 +10,11 @@ from tests.stores.contract.records import make_execution
 
 sa = pytest.importorskip("sqlalchemy")
 
-from django_workflows.stores.sqlalchemy import tables as tables  # noqa: E402
-from django_workflows.stores.sqlalchemy import SqlAlchemyStore, metadata  # noqa: E402
+from django_workflows.stores.sqlalchemy import (  # noqa: E402
+    SqlAlchemyStore,
+    metadata,
+    tables,
+)
 from tests.stores.databases import emptied  # noqa: E402
 
 

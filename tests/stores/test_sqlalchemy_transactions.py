@@ -10,9 +10,7 @@ from tests.stores.contract.records import halted, make_entry, make_execution, ma
 
 sa = pytest.importorskip("sqlalchemy")
 
-from django_workflows.stores.sqlalchemy import tables as tables  # noqa: E402
-from django_workflows.stores.sqlalchemy import writing as writing  # noqa: E402
-from django_workflows.stores.sqlalchemy import SqlAlchemyStore  # noqa: E402
+from django_workflows.stores.sqlalchemy import SqlAlchemyStore, tables, writing  # noqa: E402
 from tests.stores.databases import cut, emptied, number  # noqa: E402
 
 

@@ -51,9 +51,7 @@ def safe(registered):
         review=Approval("?"),
         paid=WaitForEvent("paid"),
         each=Loop(over=[1, 2], do=[Call(lambda state: state.ctx["item"], name="x")]),
-        both=Parallel(
-            a=Sleep(60, name="nap"), b=SubWorkflow("crash_safe_child", name="kid")
-        ),
+        both=Parallel(a=Sleep(60, name="nap"), b=SubWorkflow("crash_safe_child", name="kid")),
         end=End(result={"each": "$each", "both": "$both"}),
     )
 
@@ -114,7 +112,7 @@ def test_difference_in_a_child_is_found_out(registered):
     registered("unsafe_child", it=Call(count), end=End(result="same"))
     workflow = registered("unsafe", kid=SubWorkflow("unsafe_child"))
 
-    with pytest.raises(AssertionError, match="child .* differs from the undisturbed run"):
+    with pytest.raises(AssertionError, match=r"child .* differs from the undisturbed run"):
         assert_crash_safe(workflow, before=counted.clear)
 
 

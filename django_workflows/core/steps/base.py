@@ -201,6 +201,9 @@ class Step(ABC):
         """Return a copy under its final name, its nested steps compiled as well."""
         step = copy.copy(self)
         step.name = name
+        if not (self.name or self.suggested_name()) and self.output == OWN_NAME:
+            # Named after its place alone, it would clash with its like in another branch.
+            step.output = None
         return step
 
     def bound(self, workflow: object) -> Self:

@@ -139,6 +139,7 @@ class Call(Step):
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Raise OutputError where the output breaks its schema."""
         if run.answer is not None:
+            self._check(run.answer.response)
             return self.proceed(state, run.answer.response, to=run.resume_step)
         returned = self._call(state, run)
         if isinstance(returned, HaltResult):

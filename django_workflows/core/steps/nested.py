@@ -102,7 +102,7 @@ class Loop(Step):
     def compiled(self, name: str, *, follow: bool = True) -> Self:
         """See Step.compiled()."""
         step = super().compiled(name, follow=follow)
-        step.body = compile_graph(self.do)
+        step.body = compile_graph(self.do, breakable=True)
         return step
 
     def bound(self, workflow: object) -> Self:

@@ -119,6 +119,18 @@ class Parallel(Step):
             for step in graph.steps.values():
                 yield from step.sets()
 
+    def _clashes(self) -> Iterator[str]:
+        """Yield the ctx keys to which steps of two branches would write their outputs."""
+        owners: dict[str, str] = {}
+        for branch, graph in self.graphs.items() if self.merge == "error" else ():
+            for key in sorted({step.output_key for step in graph.steps.values()} - {None}, key=str):
+                owner = owners.setdefault(str(key), branch)
+                if owner != branch:
+                    yield (
+                        f"steps of its branches {owner!r} and {branch!r} both write {key!r}: give"
+                        " one another name or output=, or the parallel a merge rule"
+                    )
+
     def problems(self) -> Iterator[str]:
         """See Step.problems()."""
         if not self.branches:
@@ -126,6 +138,7 @@ class Parallel(Step):
         for name, steps in self.branches.items():
             if not steps:
                 yield f"branch {name!r} has no steps"
+        yield from self._clashes()
         known = self.wait in ("all", "any")  # a document may have a list there
         if not known and (isinstance(self.wait, bool) or not isinstance(self.wait, int)):
             yield f"wait must be 'all', 'any' or a number, not {self.wait!r}"

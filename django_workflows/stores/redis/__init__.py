@@ -20,8 +20,8 @@ from django_workflows.exceptions import (
     StaleExecution,
     StoreUnavailable,
 )
-from django_workflows.stores.redis import scripts as scripts
 from django_workflows.stores.changes import changed_fields
+from django_workflows.stores.redis import scripts as scripts
 from django_workflows.stores.redis.rows import cells, record, score, text
 
 try:

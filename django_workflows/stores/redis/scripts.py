@@ -127,8 +127,8 @@ return false
 )
 
 #: id, token, guard, cells, entries, waits -> whether the guard held and it was written.
-#: The guard says what fields of the stored row must be. The token names this write: a client that lost the reply
-#: and sends the script again finds its token there, and nothing is written twice.
+#: The guard says what fields of the stored row must be. The token names this write: a client that
+#: lost the reply and sends the script again finds its token there, and nothing is written twice.
 WRITE = (
     _PRELUDE
     + """
