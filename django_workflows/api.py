@@ -240,12 +240,14 @@ def retry(
 
 
 def _undone(execution_id: str) -> list[str]:
-    """Return the paths of the steps that were compensated."""
-    return [
-        entry.step_id.partition(":")[2]
-        for entry in wiring.store().entries(execution_id)
-        if entry.action == EntryAction.COMPENSATED
-    ]
+    """Return the paths of the steps that were compensated, and not begun again since."""
+    undone: list[str] = []
+    for entry in wiring.store().entries(execution_id):
+        if entry.action == EntryAction.COMPENSATED:
+            undone.append(entry.step_id.partition(":")[2])
+        elif entry.action == EntryAction.RETRIED and entry.error is None:  # by hand
+            undone.clear()
+    return undone
 
 
 def skip(execution_id: str, output: Any = None, reason: str = "", by: Any = None) -> Execution:

@@ -79,6 +79,7 @@ def test_every_public_function_is_listed_above():
 async def test_life_of_an_execution(reviewed):
     started = await astart(reviewed, by="alice")
     halted = await await_(started.id, timeout=5)
+    assert (await aget(started.id)).status == "halted"
 
     assert "approval by anybody" in await aexplain(started.id)
     result = await aresume(halted.execution_id, approved=True, by="bob", wait=True)

@@ -54,7 +54,7 @@ def run_to_end(
     """
     Run a workflow until it has ended: ``respond`` answers its waits, and timers fire at once.
 
-    No approver is asked, and whatever else is due in the store is driven as well. The clock stands
+    No approver is asked. Its children come along; other executions are left alone. The clock stands
     where the last timer left it; wrap the test in travel() to get it back.
     """
     engine = wiring.engine(wiring.definition_of(workflow), here=True)

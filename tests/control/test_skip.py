@@ -2,12 +2,13 @@
 
 import pytest
 
-from django_workflows import api, registry, run, skip, start, wiring
+from django_workflows import api, registry, retry, run, skip, start, wiring
 from django_workflows.core.execution import EntryAction, ExecutionStatus
 from django_workflows.core.waits import WaitStatus
 from django_workflows.exceptions import InvalidTransition, PayloadError
 from django_workflows.steps import (
     Call,
+    End,
     Halt,
     Sleep,
     SubWorkflow,
@@ -81,3 +82,32 @@ def test_step_that_a_new_version_dropped_cannot_be_skipped(registered, reviewed)
 
     with pytest.raises(PayloadError, match="has no step 'review'; it has before"):
         skip(halted.execution_id)
+
+
+@pytest.fixture
+def undone(registered, fault):
+    """A failed execution whose only completed step was undone; mended, it halts."""
+    workflow = registered(
+        "saga",
+        book=Call(lambda: 1, compensate="unbook"),
+        work=Call(fault),
+        ask=Halt("Well?"),
+        end=End(result="fine"),
+        unbook=Call(lambda: 2),
+    )
+    failed = run(workflow)
+    fault.broken = False
+    return failed.execution_id
+
+
+def test_what_was_undone_cannot_be_skipped(undone):
+    with pytest.raises(InvalidTransition, match="undone by its compensations; skip needs"):
+        skip(undone)
+
+
+def test_what_was_undone_and_begun_again_may_be_skipped(undone):
+    retry(undone, from_step="book")
+
+    skip(undone)
+
+    assert api.get(undone).result == "fine"

@@ -129,6 +129,14 @@ def test_input_and_answers_are_given(registered):
     assert report.undisturbed["result"] == "too dear"
 
 
+def test_what_is_ignored_is_compared_by_its_type_alone(registered):
+    workflow = registered("unsafe", count=Call(count), end=End(result={"count": "$count"}))
+
+    report = assert_crash_safe(workflow, before=counted.clear, ignore=["count"])
+
+    assert report.undisturbed["ctx"] == {"count": "int"}
+
+
 def test_failure_is_compared_as_well(registered):
     def fail():
         raise ValueError("broken")
