@@ -8,38 +8,44 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from django_workflows import wiring
 from django_workflows.conf import settings
-from django_workflows.core import clock, codec, control
-from django_workflows.core.arriving import deliver as deliver_to
-from django_workflows.core.arriving import tell_parent
+from django_workflows.core import clock, control
 from django_workflows.core.decisions import open_waits
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.document import load_document
 from django_workflows.core.engine import Engine
-from django_workflows.core.execution import (
-    FINAL_STATUSES,
-    EntryAction,
-    Event,
-    Execution,
-    ExecutionResult,
-    ExecutionStatus,
-)
+from django_workflows.core.engine.arriving import deliver as deliver_to
+from django_workflows.core.execution import Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.explaining import explained
-from django_workflows.core.inputs import checked
 from django_workflows.core.waits import Answer, InboxEvent, WaitKind
 from django_workflows.core.workflow import Workflow, install, registry
-from django_workflows.exceptions import InvalidTransition, PayloadError
+from django_workflows.exceptions import PayloadError
 from django_workflows.permissions import label, permit
 from django_workflows.runners.async_ import wait_for
+from django_workflows.verbs import cancel, fork, retry, skip, storable
 
-#: More than any execution has at once.
-MOST_CHILDREN = 1_000_000
+__all__ = [
+    "AnyWorkflow",
+    "cancel",
+    "deliver",
+    "explain",
+    "fork",
+    "get",
+    "load_workflow",
+    "resume",
+    "retry",
+    "run",
+    "send_event",
+    "skip",
+    "start",
+    "subject_label",
+    "wait",
+]
 
 AnyWorkflow = type[Workflow] | WorkflowDefinition | str
 
@@ -168,7 +174,7 @@ def resume(
     engine = _engine_for(str(execution_id))
     if wait:
         engine.store.refuse_open_transaction()
-    answer = Answer(response=_storable("response", response), approved=approved, by=label(by))
+    answer = Answer(response=storable("response", response), approved=approved, by=label(by))
     target, named = engine.find_wait(str(execution_id), step)
     settled = engine.store.settle(target, named, answer, permit=permit(by))
     if not wait:
@@ -177,118 +183,6 @@ def resume(
     if settled.status == ExecutionStatus.PENDING:
         wiring.engine(registry[settled.workflow_id], here=True).drive(settled.id)
     return engine.result(str(execution_id))
-
-
-def cancel(execution_id: str, reason: str = "", by: Any = None) -> Execution:
-    """
-    End an execution that is under way, and its children; return it.
-
-    A step that runs at this moment is not interrupted, but its checkpoint is refused. Raise
-    ExecutionNotFound, or InvalidTransition where it has ended.
-    """
-    store = wiring.store()
-    with store.atomic():
-        cancelled = _cancel(str(execution_id), reason, by)
-    # As after any end of a child: in a transaction of its own, which locks the parent first.
-    store.on_commit(lambda: tell_parent(store, cancelled, wiring.dispatch))
-    return cancelled
-
-
-def _cancel(execution_id: str, reason: str, by: Any) -> Execution:
-    cancelled = wiring.store().transition(execution_id, control.cancel(reason, label(by)))
-    _tell("workflow.cancelled", cancelled, reason=reason)
-    _cancel_children(cancelled.id, reason or f"parent {cancelled.id} was cancelled", by)
-    return cancelled
-
-
-def _cancel_children(parent: str, reason: str, by: Any) -> None:
-    under_way = set(ExecutionStatus) - FINAL_STATUSES
-    for status in sorted(under_way):
-        for child in wiring.store().find(parent=parent, status=status, limit=MOST_CHILDREN):
-            with suppress(InvalidTransition):  # it has ended meanwhile
-                _cancel(child.id, reason, by)
-
-
-def retry(
-    execution_id: str,
-    from_step: str | None = None,
-    input: Mapping[str, Any] | None = None,
-    by: Any = None,
-) -> Execution:
-    """
-    Drive a failed or cancelled execution again, from the step that failed or from ``from_step``.
-
-    ``input`` replaces its input. Raise ExecutionNotFound, InvalidTransition (also where its steps
-    were compensated and no ``from_step`` says where to begin), InputError.
-    """
-    store = wiring.store()
-    execution = store.load(str(execution_id))
-    definition = registry[execution.workflow_id]
-    cleaned = None
-    if input is not None:
-        cleaned = checked(definition.input, definition.id, input, settings.MAX_PAYLOAD_BYTES)
-    decide = control.retry(
-        definition,
-        from_step=from_step,
-        input=cleaned,
-        by=label(by),
-        undone=_undone(execution.id),
-    )
-    again = store.transition(execution.id, decide)
-    wiring.dispatch(again)
-    return again
-
-
-def _undone(execution_id: str) -> list[str]:
-    """Return the paths of the steps that were compensated, and not begun again since."""
-    undone: list[str] = []
-    for entry in wiring.store().entries(execution_id):
-        if entry.action == EntryAction.COMPENSATED:
-            undone.append(entry.step_id.partition(":")[2])
-        elif entry.action == EntryAction.RETRIED and entry.error is None:  # by hand
-            undone.clear()
-    return undone
-
-
-def skip(execution_id: str, output: Any = None, reason: str = "", by: Any = None) -> Execution:
-    """
-    Take the step at which an execution failed or halts as done with ``output``, and go on after it.
-
-    Raise ExecutionNotFound, InvalidTransition (also where its steps were compensated, so that
-    what comes after would build on what is no more), PayloadError.
-    """
-    store = wiring.store()
-    execution = store.load(str(execution_id))
-    definition, step = registry[execution.workflow_id], execution.current_step
-    decide = control.skip(
-        definition,
-        output=_storable("output", output),
-        reason=reason,
-        by=label(by),
-        undone=_undone(execution.id),
-    )
-    with store.atomic():
-        skipped = store.transition(execution.id, decide)
-        _tell("step.skipped", skipped, step, output=output, reason=reason)
-        _cancel_children(skipped.id, f"step {step!r} of its parent was skipped", by)
-        wiring.dispatch(skipped)
-    return skipped
-
-
-def fork(execution_id: str, from_step: str, by: Any = None) -> Execution:
-    """
-    Start a new execution at ``from_step``, with input and ctx as they were there; return it.
-
-    Raise ExecutionNotFound, or InvalidTransition where the execution never came to that step.
-    """
-    store = wiring.store()
-    execution = store.load(str(execution_id))
-    definition = registry[execution.workflow_id]
-    history = store.entries(execution.id)
-    new, entry = control.forked(definition, execution, history, from_step, label(by))
-    created = store.create(new, [entry])
-    wiring.dispatch(created)
-    return created
 
 
 def send_event(name: str, key: Any = "", data: Any = None, by: Any = None) -> InboxEvent:
@@ -302,7 +196,7 @@ def send_event(name: str, key: Any = "", data: Any = None, by: Any = None) -> In
         raise PayloadError("name", f"event {name!r} must be a name without a colon")
     store = wiring.store()
     event = InboxEvent(
-        name=name, key=str(key), data=_storable("data", data), by=label(by), sent_at=clock.now()
+        name=name, key=str(key), data=storable("data", data), by=label(by), sent_at=clock.now()
     )
     store.add_event(event)
     store.on_commit(lambda: deliver(event.topic))
@@ -341,32 +235,6 @@ def explain(execution_id: str) -> str:
 
 def _engine_for(execution_id: str) -> Engine:
     return wiring.engine(registry[wiring.store().load(execution_id).workflow_id])
-
-
-def _storable(name: str, value: Any) -> Any:
-    """Return ``value`` as it will read after storage. Raise PayloadError naming ``name``."""
-    try:
-        text = codec.dumps(value)
-    except PayloadError as error:
-        dot = "." if error.path and not error.path.startswith("[") else ""
-        raise PayloadError(f"{name}{dot}{error.path}", error.reason) from error
-    limit = settings.MAX_PAYLOAD_BYTES
-    if len(text) > limit:
-        raise PayloadError(
-            name, f"{len(text):,} bytes are more than MAX_PAYLOAD_BYTES ({limit:,}) allows"
-        )
-    return codec.loads(text)
-
-
-def _tell(name: str, execution: Execution, step: str | None = None, **data: Any) -> None:
-    event = Event(
-        name=name,
-        execution_id=execution.id,
-        workflow_id=execution.workflow_id,
-        step=step,
-        data=data,
-    )
-    wiring.store().on_commit(lambda: wiring.emit(event))
 
 
 class _Hooks:

@@ -13,8 +13,8 @@ from django.utils.module_loading import import_string
 from django_workflows import signals
 from django_workflows.conf import settings
 from django_workflows.core.definition import WorkflowDefinition
-from django_workflows.core.driving import Limits
 from django_workflows.core.engine import Engine
+from django_workflows.core.engine.driving import Limits
 from django_workflows.core.execution import Event, Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.store import Store
 from django_workflows.core.workflow import Workflow, registry
@@ -57,6 +57,18 @@ def engine(definition: WorkflowDefinition, *, here: bool = False) -> Engine:
 def emit(event: Event) -> None:
     """Send the signal of something that happened outside an engine."""
     signals.send(event)
+
+
+def tell(name: str, execution: Execution, step: str | None = None, **data: Any) -> None:
+    """Send the signal of what happened to an execution outside an engine, on commit."""
+    event = Event(
+        name=name,
+        execution_id=execution.id,
+        workflow_id=execution.workflow_id,
+        step=step,
+        data=data,
+    )
+    store().on_commit(lambda: emit(event))
 
 
 def limits() -> Limits:

@@ -11,8 +11,9 @@ from django.utils.module_loading import import_string
 from django_workflows import checks
 from django_workflows.checks import check_workflows
 from django_workflows.conf import Settings
-from django_workflows.core import readings, validation
+from django_workflows.core import validation
 from django_workflows.core.steps import Call, SubWorkflow
+from django_workflows.core.validation import readings
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import describe
 from django_workflows.stores.memory import MemoryStore

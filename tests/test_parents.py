@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from django_workflows import api, resume, run, wiring
-from django_workflows.core.arriving import deliver, tell_parent
+from django_workflows.core.engine.arriving import deliver, tell_parent
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.waits import WaitStatus
 from django_workflows.steps import Call, Halt, Parallel, SubWorkflow

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django_workflows.core import clock
-from django_workflows.core.accepting import advance
 from django_workflows.core.decisions import Change, Decide
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.execution import (
@@ -155,7 +154,7 @@ def skip(
         if step.output_key is not None:
             ctx[step.output_key] = output
             cursor = replace(cursor, last=step.output_key, output=None)
-        cursor = advance(definition.graph, cursor, definition.graph.follow[step.name])
+        cursor = definition.graph.advance(cursor, definition.graph.follow[step.name])
         skipped = replace(
             execution,
             status=ExecutionStatus.PENDING,

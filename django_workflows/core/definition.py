@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django_workflows.core.frames import Cursor
 from django_workflows.core.inputs import AnyInput, InputSpec
+from django_workflows.exceptions import StepError
 
 if TYPE_CHECKING:
     from django_workflows.core.steps.base import Step
@@ -19,6 +21,9 @@ BREAK, CONTINUE = "break", "continue"
 
 #: The target that ends the scope it stands in, as documents write it.
 FINISHED = "__FINISHED__"
+
+#: How a scope ends, by the target that ends it; None is the end of its steps.
+_ENDS = {None: "end", FINISHED: "end", BREAK: BREAK, CONTINUE: CONTINUE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,20 @@ class Graph:
         step = self.steps[name]
         named = [self.follow[name] or "", step.on_error or "", *step.targets()]
         return [target for target in dict.fromkeys(named) if target in self.steps]
+
+    def advance(self, cursor: Cursor, target: str | None, *, rescue: bool = False) -> Cursor:
+        """Return ``cursor`` moved to ``target``; raise StepError where there is no such step."""
+        if target in self.steps:
+            visits = cursor.visits
+            if target in self.cyclic:
+                visits = {**visits, target: visits.get(target, 0) + 1}
+            moved: dict[str, Any] = {"at": target, "visits": visits, "rescue": rescue}
+        elif target in _ENDS and (self.breakable or target not in {BREAK, CONTINUE}):
+            moved = {"end": _ENDS[target], "rescue": False}
+        else:
+            known = ", ".join(self.steps)
+            raise StepError(f"There is no step {target!r} to go to here; there are: {known}.")
+        return replace(cursor, attempt=1, frame=None, outer_error=None, **moved)
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Step, Graph]]:
         """Yield path, step and scope of each step, nested ones after the step that holds them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connections
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLiteWrapper
 
-from django_workflows.core.threads import Threads
+from django_workflows.core.engine.threads import Threads
 
 
 class DjangoThreads(Threads):

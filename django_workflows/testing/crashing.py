@@ -10,12 +10,12 @@ from typing import Any, cast
 
 from django_workflows.core import clock
 from django_workflows.core.definition import WorkflowDefinition, plain_path
-from django_workflows.core.driving import Limits
 from django_workflows.core.engine import Engine
+from django_workflows.core.engine.driving import Limits
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import Entry, Event
 from django_workflows.core.ids import new_id
 from django_workflows.core.store import Store
-from django_workflows.core.threads import Threads
 from django_workflows.core.workflow import Workflow, registry
 from django_workflows.exceptions import ExecutionNotFound
 from django_workflows.runners.sync import Respond

@@ -9,8 +9,8 @@ from typing import Any
 
 from django_workflows import wiring
 from django_workflows.core import clock
-from django_workflows.core.arriving import arrived
 from django_workflows.core.engine import Engine
+from django_workflows.core.engine.arriving import arrived
 from django_workflows.core.execution import EntryAction, ExecutionResult, ExecutionStatus
 from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus

@@ -10,10 +10,10 @@ import pytest
 
 from django_workflows.core.document import load_document
 from django_workflows.core.engine import Engine
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import EntryAction, ExecutionStatus
 from django_workflows.core.retry import Retry
 from django_workflows.core.steps import Call, Step
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Cause
 from django_workflows.exceptions import InputError
 from django_workflows.stores.memory import MemoryStore

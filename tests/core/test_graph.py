@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from django_workflows.core.conditions import condition
 from django_workflows.core.definition import FINISHED, WorkflowDefinition, compile_graph
 from django_workflows.core.graph import condition_text, dot, export, mermaid, svg
-from django_workflows.core.graph_layout import layout
+from django_workflows.core.graph.layout import layout
 from django_workflows.core.steps import (
     Approval,
     Assign,

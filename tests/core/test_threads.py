@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from django_workflows.core.threads import OutOfTime, Threads
+from django_workflows.core.engine.threads import OutOfTime, Threads
 
 current = contextvars.ContextVar("current")
 

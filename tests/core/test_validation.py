@@ -9,7 +9,6 @@ import pytest
 from django.db.models import F, Q
 
 from django_workflows.core.definition import FINISHED, WorkflowDefinition, compile_graph
-from django_workflows.core.gotos import named_targets, possible_targets
 from django_workflows.core.steps import (
     Approval,
     Assign,
@@ -30,6 +29,7 @@ from django_workflows.core.steps import (
     step,
 )
 from django_workflows.core.validation import problems
+from django_workflows.core.validation.gotos import named_targets, possible_targets
 from django_workflows.core.workflow import Workflow, register, registry
 from django_workflows.exceptions import DefinitionError
 from tests.core.flows import define, flow

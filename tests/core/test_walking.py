@@ -3,7 +3,7 @@
 import pytest
 from django.db.models import F
 
-from django_workflows.core.driving import MOST_STAGED, Limits
+from django_workflows.core.engine.driving import MOST_STAGED, Limits
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import Assign, Call, End, Halt, Router, When
 from tests.core.flows import engine_of, flow, history, run

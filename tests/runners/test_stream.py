@@ -2,8 +2,8 @@ import pytest
 
 from django_workflows import Retry
 from django_workflows.core.engine import Engine
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
-from django_workflows.core.threads import Threads
 from django_workflows.runners.stream import Stream
 from django_workflows.steps import Assign, Call, End, Halt, Loop, Parallel, SubWorkflow
 from django_workflows.stores.memory import MemoryStore

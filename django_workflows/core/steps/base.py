@@ -25,7 +25,7 @@ from django_workflows.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import Graph
-    from django_workflows.core.document_steps import StepReader
+    from django_workflows.core.document.steps import StepReader
 
 #: Stands for "the step's own name", where None means "store nothing".
 OWN_NAME = "\x00own name"

@@ -30,7 +30,7 @@ from django_workflows.core.variables import copied, read_only
 from django_workflows.exceptions import ConfigurationError, OutputError, StepTimeout
 
 if TYPE_CHECKING:
-    from django_workflows.core.document_steps import StepReader
+    from django_workflows.core.document.steps import StepReader
 
 
 def goto(step: str, output: Any = None) -> ContinueResult:

@@ -14,7 +14,7 @@ from django_workflows.core.steps.transforms import OPERATIONS, apply
 from django_workflows.exceptions import NoRouteMatched
 
 if TYPE_CHECKING:
-    from django_workflows.core.document_steps import StepReader
+    from django_workflows.core.document.steps import StepReader
 
 
 class Start(Step):

@@ -28,7 +28,7 @@ from django_workflows.core.waits import WaitKind
 from django_workflows.exceptions import ChildFailed, LoopExhausted, StepError
 
 if TYPE_CHECKING:
-    from django_workflows.core.document_steps import StepReader
+    from django_workflows.core.document.steps import StepReader
     from django_workflows.core.workflow import Workflow
 
     WorkflowClass = type[Workflow]

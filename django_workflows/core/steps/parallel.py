@@ -15,7 +15,7 @@ from django_workflows.core.steps.nested import Steps, listed
 from django_workflows.exceptions import MergeConflict, ParallelError, describe
 
 if TYPE_CHECKING:
-    from django_workflows.core.document_steps import StepReader
+    from django_workflows.core.document.steps import StepReader
 
 #: Decides between two branches that set one key: ``rule(key, earlier, later)`` in branch order.
 MergeRule = Literal["error", "first", "last"] | Callable[[str, Any, Any], Any]

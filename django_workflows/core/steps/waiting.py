@@ -13,7 +13,7 @@ from django_workflows.core.waits import Answer, Cause, WaitKind
 from django_workflows.exceptions import Rejected, StepError, WaitTimeout
 
 if TYPE_CHECKING:
-    from django_workflows.core.document_steps import StepReader
+    from django_workflows.core.document.steps import StepReader
 
 #: What an approver may be, before the colon.
 APPROVER_KINDS = ("user", "group", "perm")
@@ -147,6 +147,10 @@ class Approval(Step):
     def _request(self, state: State, now: datetime) -> HaltResult:
         prompt = str(resolve(self.prompt, state))
         approvers = tuple(str(resolve(approver, state)) for approver in self.approvers)
+        for approver in approvers:
+            # Else it would wait for a decision that nobody may take.
+            if _is_misnamed(approver):
+                raise StepError(f"Step {self.name!r}: {_misnamed(approver)}.")
         data = {
             "prompt": prompt,
             "context": resolve(self.context, state),
@@ -183,12 +187,8 @@ class Approval(Step):
         if self.required < 1:
             yield f"required must be at least 1, not {self.required}"
         for approver in self.approvers:
-            kind, _, name = approver.partition(":")
-            if not approver.startswith("$") and (kind not in APPROVER_KINDS or not name):
-                yield (
-                    f"approver {approver!r} must be 'user:NAME', 'group:NAME' or"
-                    " 'perm:APP.CODENAME'"
-                )
+            if not approver.startswith("$") and _is_misnamed(approver):
+                yield _misnamed(approver)
         if self.on_timeout is not None and self.wait_for is None:
             yield "has on_timeout but no timeout"
 
@@ -333,3 +333,12 @@ def _decision(answer: Answer) -> dict[str, Any]:
         "response": answer.response,
         "at": answer.at,
     }
+
+
+def _is_misnamed(approver: str) -> bool:
+    kind, _, name = approver.partition(":")
+    return kind not in {"user", "group", "perm"} or not name
+
+
+def _misnamed(approver: str) -> str:
+    return f"approver {approver!r} must be 'user:NAME', 'group:NAME' or 'perm:APP.CODENAME'"

@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.db.models import F, Q
 
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import (
     Assign,
@@ -15,7 +16,6 @@ from django_workflows.core.steps import (
     Router,
     When,
 )
-from django_workflows.core.threads import Threads
 from tests.core.flows import flow, run
 
 CTX = End(result=F("ctx"))

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.retry import Retry
 from django_workflows.core.steps import (
@@ -13,7 +14,6 @@ from django_workflows.core.steps import (
     Loop,
     Parallel,
 )
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Answer, WaitStatus
 from tests.core.flows import Crash, FailingCommit, crashed, engine_of, flow, history
 

@@ -5,6 +5,7 @@ import threading
 import pytest
 from django.db.models import F
 
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import EntryAction
 from django_workflows.core.steps import (
     Assign,
@@ -14,7 +15,6 @@ from django_workflows.core.steps import (
     Parallel,
     goto,
 )
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import WaitStatus
 from django_workflows.exceptions import ParallelError
 from tests.core.flows import engine_of, flow, history, run

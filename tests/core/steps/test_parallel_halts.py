@@ -2,6 +2,7 @@
 
 import pytest
 
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import (
     Approval,
@@ -11,7 +12,6 @@ from django_workflows.core.steps import (
     Loop,
     Parallel,
 )
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Answer, WaitStatus
 from django_workflows.exceptions import NotResumable
 from tests.core.flows import engine_of, flow

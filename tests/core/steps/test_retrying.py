@@ -4,10 +4,10 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.retry import Retry
 from django_workflows.core.steps import Assign, Call, End, Loop, Parallel, Router, When
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Cause, WaitKind
 from tests.core.flows import Crash, answered, crashed, engine_of, flow, run
 

@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
-from django_workflows.core.driving import Limits
 from django_workflows.core.engine import Engine
+from django_workflows.core.engine.driving import Limits
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import (
     Assign,
@@ -16,7 +17,6 @@ from django_workflows.core.steps import (
     Parallel,
     SubWorkflow,
 )
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Cause
 from django_workflows.core.workflow import Workflow
 from django_workflows.stores.memory import MemoryStore

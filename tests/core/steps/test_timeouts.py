@@ -6,8 +6,8 @@ from threading import Event
 import pytest
 from django.db.models import F
 
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.steps import Call, End, step
-from django_workflows.core.threads import Threads
 from django_workflows.core.workflow import Workflow
 from django_workflows.exceptions import StepTimeout
 from tests.core.flows import run

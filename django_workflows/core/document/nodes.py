@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from django_workflows.core.problems import Problem
+from django_workflows.core.validation.problems import Problem
 from django_workflows.exceptions import DefinitionError
 
 _UNREACHED = "workflows.E007"

@@ -8,8 +8,10 @@ from datetime import timedelta
 from functools import partial
 
 from django_workflows.core import clock
-from django_workflows.core.accepting import entry_of, kept
-from django_workflows.core.driving import Accepted, Drive
+from django_workflows.core.engine.accepting import entry_of, kept
+from django_workflows.core.engine.driving import Accepted, Drive
+from django_workflows.core.engine.visiting import StepRun
+from django_workflows.core.engine.walking import ScopeWalk
 from django_workflows.core.execution import (
     Compensation,
     ContinueResult,
@@ -21,9 +23,7 @@ from django_workflows.core.execution import (
 from django_workflows.core.frames import Cursor
 from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
 from django_workflows.core.steps.base import Run, Step
-from django_workflows.core.visiting import StepRun
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
-from django_workflows.core.walking import ScopeWalk
 from django_workflows.exceptions import StepError, describe
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django_workflows.core.dataflow import LAST_ERROR, Reached
 from django_workflows.core.expressions import ROOTS, Reference
-from django_workflows.core.problems import Problem, Subject, at, meant
-from django_workflows.core.schemas import ruled_out
+from django_workflows.core.validation.dataflow import LAST_ERROR, Reached
+from django_workflows.core.validation.problems import Problem, Subject, at, meant
+from django_workflows.core.validation.schemas import ruled_out
 
 
 def variables(subject: Subject) -> Iterator[Problem]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from django_workflows.core.conditions import Combined, Condition, Test
 from django_workflows.core.definition import FINISHED
-from django_workflows.core.document_nodes import Document, Node
-from django_workflows.core.document_reader import Reader, is_reference
-from django_workflows.core.document_services import NoService, find_method
+from django_workflows.core.document.nodes import Document, Node
+from django_workflows.core.document.reader import Reader, is_reference
+from django_workflows.core.document.services import NoService, find_method
 from django_workflows.core.execution import State, StepOutcome
 from django_workflows.core.expressions import Reference
 from django_workflows.core.steps.base import OWN_NAME, Run, Step, StepOptions, step_types

@@ -20,9 +20,9 @@ from typing import Any
 
 from django_workflows.core import codec
 from django_workflows.core.definition import WorkflowDefinition, compile_graph
-from django_workflows.core.document_inputs import read_inputs
-from django_workflows.core.document_nodes import Document, Node
-from django_workflows.core.document_steps import StepReader
+from django_workflows.core.document.inputs import read_inputs
+from django_workflows.core.document.nodes import Document, Node
+from django_workflows.core.document.steps import StepReader
 from django_workflows.core.validation import problems
 from django_workflows.exceptions import ConfigurationError, PayloadError
 

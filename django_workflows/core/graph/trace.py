@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django_workflows.core.graph_shapes import Mark
+from django_workflows.core.graph.shapes import Mark
 
 
 class Trace:

@@ -12,9 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import clock
-from django_workflows.core.accepting import accept, advance, kept, with_last_error
-from django_workflows.core.children import drive_child
-from django_workflows.core.driving import Accepted, logger
+from django_workflows.core.engine.accepting import accept, kept, with_last_error
+from django_workflows.core.engine.children import drive_child
+from django_workflows.core.engine.driving import Accepted, logger
+from django_workflows.core.engine.threads import OutOfTime
 from django_workflows.core.execution import (
     Entry,
     EntryAction,
@@ -26,13 +27,12 @@ from django_workflows.core.execution import (
 from django_workflows.core.frames import Cursor, Frame, StepFrame
 from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
 from django_workflows.core.steps.base import Step
-from django_workflows.core.threads import OutOfTime
 from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import StepTimeout, describe, escaped, message_of
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import Graph
-    from django_workflows.core.walking import ScopeWalk
+    from django_workflows.core.engine.walking import ScopeWalk
 
 #: Kept of a traceback; its end says more than its beginning.
 LONGEST_TRACEBACK = 8_000
@@ -220,7 +220,7 @@ class StepRun:
         self.drive.withdraw(f"{self.state.path}[")
         with suppress(AttributeError):  # it may be raised again, by another step
             del error.workflow_step  # type: ignore[attr-defined]
-        cursor = advance(self.graph, self.cursor, self.step.on_error, rescue=True)
+        cursor = self.graph.advance(self.cursor, self.step.on_error, rescue=True)
         state = self.step.abandoned(self.state, self.cursor.frame)
         outer = state.ctx.get("_last_error")
         if self.cursor.rescue:  # then that is this scope's own, and what lay before it counts

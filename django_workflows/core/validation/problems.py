@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from django_workflows.core.dataflow import Dataflow
 from django_workflows.core.definition import BREAK, CONTINUE, FINISHED, Graph, WorkflowDefinition
 from django_workflows.core.steps.base import Step
+from django_workflows.core.validation.dataflow import Dataflow
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from django.db.models import F
 
 from django_workflows.core.conditions import Combined, Condition, Test
 from django_workflows.core.definition import BREAK, CONTINUE, FINISHED, Graph, WorkflowDefinition
-from django_workflows.core.edges import edges, may_end
 from django_workflows.core.expressions import Reference
-from django_workflows.core.gotos import named_targets, possible_targets
-from django_workflows.core.graph_svg import svg
-from django_workflows.core.graph_text import dot, mermaid
-from django_workflows.core.problems import Scope
+from django_workflows.core.graph.svg import svg
+from django_workflows.core.graph.text import dot, mermaid
 from django_workflows.core.steps.base import Step
+from django_workflows.core.validation.edges import edges, may_end
+from django_workflows.core.validation.gotos import named_targets, possible_targets
+from django_workflows.core.validation.problems import Scope
 
 __all__ = ["dot", "export", "mermaid", "svg"]
 

@@ -11,6 +11,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_workflows.core import clock
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import (
     Compensation,
     Entry,
@@ -22,8 +23,7 @@ from django_workflows.core.execution import (
 )
 from django_workflows.core.frames import Cursor
 from django_workflows.core.store import Store, without_closed
-from django_workflows.core.threads import Threads
-from django_workflows.core.waits import Wait, WaitStatus
+from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import WorkflowTimeout
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Drive:
         self.entries: list[Entry] = []
         self.changed: list[Wait] = []
         self.events: list[Event] = []
+        self.orphans: list[str] = []  # children that nobody waits for any more
         self.waits = {wait.step: wait for wait in waits if wait.status in _PENDING_WAITS}
         self.lock = RLock()
 
@@ -158,6 +159,8 @@ class Drive:
         with self.lock:
             self.waits.pop(wait.step, None)
             self.changed.append(replace(wait, status=status))
+            if status == WaitStatus.WITHDRAWN and wait.kind == WaitKind.CHILD and wait.key:
+                self.orphans.append(wait.key)
 
     def take_delay(self) -> None:
         """Stage the end of the timer before which the execution was not to begin."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django_workflows.core.compensating import compensate
-from django_workflows.core.driving import Drive, Late, logger
+from django_workflows.core.engine.compensating import compensate
+from django_workflows.core.engine.driving import Drive, Late, logger
+from django_workflows.core.engine.walking import ScopeWalk
 from django_workflows.core.execution import ExecutionStatus, HaltResult
 from django_workflows.core.waits import WaitStatus
-from django_workflows.core.walking import ScopeWalk
 from django_workflows.exceptions import StepError, describe
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from django_workflows.core.circles import endless
-from django_workflows.core.edges import edges
-from django_workflows.core.problems import Check, Problem, Subject, at, meant
-from django_workflows.core.readings import input_fields, outputs, variables
+from django_workflows.core.validation.circles import endless
+from django_workflows.core.validation.edges import edges
+from django_workflows.core.validation.problems import Check, Problem, Subject, at, meant
+from django_workflows.core.validation.readings import input_fields, outputs, variables
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import WorkflowDefinition

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django_workflows.core.definition import Graph, WorkflowDefinition
-from django_workflows.core.edges import edges
-from django_workflows.core.gotos import possible_targets
 from django_workflows.core.steps.base import Step
+from django_workflows.core.validation.edges import edges
+from django_workflows.core.validation.gotos import possible_targets
 
 #: What the engine sets for the step that ``on_error`` names, and for those nested in it.
 LAST_ERROR = "_last_error"

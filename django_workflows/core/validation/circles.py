@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django_workflows.core.definition import Graph
-from django_workflows.core.edges import edges, may_end
-from django_workflows.core.gotos import possible_targets
+from django_workflows.core.validation.edges import edges, may_end
+from django_workflows.core.validation.gotos import possible_targets
 
 Ways = Mapping[str, set[str]]
 

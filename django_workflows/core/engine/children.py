@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import clock
-from django_workflows.core.driving import Drive
+from django_workflows.core.engine.driving import Drive
 from django_workflows.core.execution import (
     FINAL_STATUSES,
     Execution,

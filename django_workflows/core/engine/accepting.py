@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import codec
-from django_workflows.core.definition import BREAK, CONTINUE, FINISHED
-from django_workflows.core.driving import Accepted
+from django_workflows.core.definition import FINISHED
+from django_workflows.core.engine.driving import Accepted
 from django_workflows.core.execution import (
     Compensation,
     ContinueResult,
@@ -24,29 +24,9 @@ from django_workflows.core.waits import Wait
 from django_workflows.exceptions import OutputError, PayloadError, StepError
 
 if TYPE_CHECKING:
-    from django_workflows.core.definition import Graph
-    from django_workflows.core.visiting import StepRun
+    from django_workflows.core.engine.visiting import StepRun
 
 _MISSING = object()
-
-#: How a scope ends, by the target that ends it; None is the end of its steps.
-_ENDS = {None: "end", FINISHED: "end", BREAK: BREAK, CONTINUE: CONTINUE}
-
-
-def advance(graph: Graph, cursor: Cursor, target: str | None, *, rescue: bool = False) -> Cursor:
-    """Return ``cursor`` moved to ``target``. Raise StepError where the scope has no such step."""
-    if target not in graph.steps:
-        if target not in _ENDS or (target in {BREAK, CONTINUE} and not graph.breakable):
-            known = ", ".join(graph.steps)
-            raise StepError(f"There is no step {target!r} to go to here; there are: {known}.")
-        end = _ENDS[target]
-        return replace(cursor, attempt=1, frame=None, rescue=False, outer_error=None, end=end)
-    visits = cursor.visits
-    if target in graph.cyclic:
-        visits = {**visits, target: visits.get(target, 0) + 1}
-    return replace(
-        cursor, at=target, attempt=1, frame=None, visits=visits, rescue=rescue, outer_error=None
-    )
 
 
 def with_last_error(ctx: Mapping[str, Any], failure: Any) -> dict[str, Any]:
@@ -79,7 +59,7 @@ def _halt(run: StepRun, halt: HaltResult) -> Accepted:
     state = run.state
     if halt.resume_step is not None:
         # Told now rather than to whoever answers, perhaps in days.
-        advance(run.graph, run.cursor, halt.resume_step)
+        run.graph.advance(run.cursor, halt.resume_step)
     data = kept(run, "halt data", dict(halt.data))
     wait = Wait(
         execution_id=state.execution_id,
@@ -115,7 +95,7 @@ def _proceed(run: StepRun, after: State, result: ContinueResult) -> Accepted:
         ctx = with_last_error(ctx, cursor.outer_error)
     state = replace(after, ctx=ctx)
     target = FINISHED if result.finish else result.next_step or run.graph.follow[run.step.name]
-    cursor = advance(run.graph, cursor, target)
+    cursor = run.graph.advance(cursor, target)
     shown = output if result.has_output else changed or None
     run.drive.log(entry_of(run, EntryAction.COMPLETED, shown), "step.completed", output=shown)
     if run.step.compensate is not None:

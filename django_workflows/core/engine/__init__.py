@@ -10,10 +10,13 @@ from functools import partial
 from typing import Any
 
 from django_workflows.core import clock
-from django_workflows.core.arriving import arrived, tell_parent
-from django_workflows.core.course import take
 from django_workflows.core.definition import WorkflowDefinition
-from django_workflows.core.driving import Drive, Limits, Stop, logger
+from django_workflows.core.engine.arriving import arrived, tell_parent
+from django_workflows.core.engine.course import take
+from django_workflows.core.engine.driving import Drive, Limits, Stop, logger
+from django_workflows.core.engine.heartbeat import BEATS_A_LEASE, Beat, heartbeat
+from django_workflows.core.engine.orphans import cancel_orphan
+from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import (
     FINAL_STATUSES,
     Event,
@@ -21,11 +24,9 @@ from django_workflows.core.execution import (
     ExecutionResult,
     ExecutionStatus,
 )
-from django_workflows.core.heartbeat import BEATS_A_LEASE, Beat, heartbeat
 from django_workflows.core.ids import canonical, new_id
 from django_workflows.core.inputs import checked
 from django_workflows.core.store import Store
-from django_workflows.core.threads import Threads
 from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import (
     ConfigurationError,
@@ -185,6 +186,7 @@ class Engine:
                 logger.info("%s", stop.error, extra={"execution_id": execution.id})
                 return self.result(execution.id)
             execution = drive.execution
+            self._end_orphans(drive)
             again = self._came_meanwhile(drive)
             if again is None:
                 break
@@ -194,6 +196,15 @@ class Engine:
         return execution.to_result(
             [wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN], error
         )
+
+    def _end_orphans(self, drive: Drive) -> None:
+        """Cancel the children that the drive gave up."""
+        reason = f"{drive.execution.id} waits for it no more"
+        for child in drive.orphans:
+            cancel_orphan(self.store, child, reason, None, self._tell_cancelled)
+
+    def _tell_cancelled(self, execution: Execution, reason: str) -> None:
+        self._tell("workflow.cancelled", execution, reason=reason)
 
     def _beat(self, execution: Execution) -> Beat:
         """Return how the lease of a claimed execution is kept."""
@@ -307,8 +318,11 @@ class Engine:
                 " (atomic)."
             )
 
-    def _tell(self, name: str, execution: Execution) -> None:
-        self._emit(Event(name=name, execution_id=execution.id, workflow_id=execution.workflow_id))
+    def _tell(self, name: str, execution: Execution, **data: Any) -> None:
+        event = Event(
+            name=name, execution_id=execution.id, workflow_id=execution.workflow_id, data=data
+        )
+        self._emit(event)
 
     def _emit(self, event: Event) -> None:
         if self.emit is not None:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Literal
 from unicodedata import east_asian_width
 
-from django_workflows.core.graph_layout import Band, Size
+from django_workflows.core.graph.layout import Band, Size
 
 Point = tuple[float, float]
 Mark = Literal["", "taken", "within", "current"]

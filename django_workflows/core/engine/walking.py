@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from django_workflows.core.accepting import advance
-from django_workflows.core.driving import MOST_STAGED, Drive
+from django_workflows.core.engine.driving import MOST_STAGED, Drive
+from django_workflows.core.engine.visiting import StepRun
 from django_workflows.core.execution import HaltResult, State
 from django_workflows.core.frames import Cursor
 from django_workflows.core.steps.base import ScopeEnd
-from django_workflows.core.visiting import StepRun
 from django_workflows.exceptions import StepError
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class ScopeWalk:
         Raise what a step raised that nothing handles, and Stop.
         """
         if cursor.at is None and cursor.end is None:
-            cursor = advance(graph, cursor, graph.first)
+            cursor = graph.advance(cursor, graph.first)
             self.put(cursor, state)
         while cursor.end is None:
             if self.stopped is not None and self.stopped():

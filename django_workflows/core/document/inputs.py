@@ -11,7 +11,7 @@ from django_workflows.core.inputs import storable
 from django_workflows.exceptions import InputError
 
 if TYPE_CHECKING:
-    from django_workflows.core.document_reader import Reader
+    from django_workflows.core.document.reader import Reader
 
 
 def _is_number(value: Any) -> bool:

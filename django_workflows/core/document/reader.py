@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Self, TypeVar
 
-from django_workflows.core.document_nodes import Document, Node
+from django_workflows.core.document.nodes import Document, Node
 from django_workflows.core.expressions import references
 
 T = TypeVar("T")

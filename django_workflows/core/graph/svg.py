@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_workflows.core.definition import plain_path
-from django_workflows.core.graph_layout import Size, layout
-from django_workflows.core.graph_shapes import (
+from django_workflows.core.graph.layout import Size, layout
+from django_workflows.core.graph.shapes import (
     TAKEN,
     Mark,
     badge,
@@ -29,7 +29,7 @@ from django_workflows.core.graph_shapes import (
     text,
     text_width,
 )
-from django_workflows.core.graph_trace import Trace
+from django_workflows.core.graph.trace import Trace
 
 _MARGIN, _HEADER, _PADDING, _BRANCH_GAP = 18.0, 40.0, 18.0, 22.0
 _BOX, _DIAMOND, _LABEL, _PILL, _DOT = 46.0, 58.0, 16.0, 22.0, 14.0
