@@ -11,6 +11,7 @@ from django_workflows.core import codec, control
 from django_workflows.core.engine.arriving import tell_parent
 from django_workflows.core.engine.orphans import cancel_children, cancel_tree
 from django_workflows.core.execution import EntryAction, Execution
+from django_workflows.core.forking import forked
 from django_workflows.core.inputs import checked
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import PayloadError
@@ -113,7 +114,7 @@ def fork(execution_id: str, from_step: str, by: Any = None) -> Execution:
     execution = store.load(str(execution_id))
     definition = registry[execution.workflow_id]
     history = store.entries(execution.id)
-    new, entry = control.forked(definition, execution, history, from_step, label(by))
+    new, entry = forked(definition, execution, history, from_step, label(by))
     created = store.create(new, [entry])
     wiring.dispatch(created)
     return created

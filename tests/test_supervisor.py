@@ -9,8 +9,9 @@ from django_workflows import Retry, api, cancel, registry, run, start, wiring
 from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.store import Due, DueReason
+from django_workflows.core.waits import InboxEvent
 from django_workflows.models import WorkflowExecution
-from django_workflows.steps import Approval, Call, Halt, Sleep
+from django_workflows.steps import Approval, Call, Halt, Sleep, SubWorkflow, WaitForEvent
 from django_workflows.supervisor import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -216,3 +217,44 @@ def test_delayed_start_is_begun(counted, travel):
     assert sweep() == 1
 
     assert api.get(delayed.id).status == ExecutionStatus.COMPLETED
+
+
+def test_event_is_delivered_whose_sender_died_before_it_could(registered):
+    halted = run(registered("paying", paid=WaitForEvent("paid")))
+    wiring.store().add_event(InboxEvent(name="paid", data="at last"))
+
+    assert sweep() == 1
+
+    assert api.get(halted.execution_id).result == "at last"
+
+
+def test_parent_is_told_of_a_child_whose_driver_died_before_it_could(registered, monkeypatch):
+    registered("child", ask=Halt("?"))
+    halted = run(registered("parent", kid=SubWorkflow("child")))
+    with monkeypatch.context() as killed:
+        killed.setattr("django_workflows.core.engine.tell_parent", lambda *told: None)
+        api.resume(halted.waits[0].key, response="done")
+
+    assert sweep() == 1
+
+    assert api.get(halted.execution_id).result == "done"
+
+
+def test_waits_for_what_has_not_come_are_left_alone(registered):
+    registered("child", ask=Halt("?"))
+    run(registered("parent", kid=SubWorkflow("child")))
+    run(registered("paying", paid=WaitForEvent("paid")))
+
+    assert sweep() == 0
+
+
+def test_child_that_was_deleted_is_started_anew(registered):
+    registered("child", ask=Halt("?"))
+    halted = run(registered("parent", kid=SubWorkflow("child")))
+    wiring.store().delete(halted.waits[0].key)
+
+    assert sweep() == 1
+
+    (child,) = wiring.store().find(parent=halted.execution_id)
+    assert child.status == ExecutionStatus.HALTED
+    assert api.get(halted.execution_id).status == ExecutionStatus.HALTED

@@ -24,7 +24,6 @@ from django_workflows.core.frames import (
     LoopFrame,
     ParallelFrame,
 )
-from django_workflows.core.ids import new_id
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import InvalidTransition, PayloadError
 
@@ -57,7 +56,7 @@ def cancel(reason: str, by: str | None) -> Decide:
             status=ExecutionStatus.CANCELLED,
             error=f"Cancelled: {reason or 'no reason given'}",
         )
-        entry = _entry(execution, EntryAction.CANCELLED, by, output={"reason": reason})
+        entry = entry_of_verb(execution, EntryAction.CANCELLED, by, output={"reason": reason})
         return Change(execution=cancelled, entries=[entry], waits=_withdrawn(waits))
 
     return decide
@@ -86,7 +85,7 @@ def retry(
             raise InvalidTransition(
                 execution.id, "undone by its compensations", "retry", "told from_step="
             )
-        _known(definition, execution, from_step)
+        refuse_unknown(definition, execution, from_step)
         cursor = reopened(execution.frames)
         if from_step is not None:
             cursor = Cursor(at=from_step, visits={**cursor.visits, **_visits_after(undone)})
@@ -102,10 +101,10 @@ def retry(
             result=None,
             finished_at=None,
             input=execution.input if input is None else input,
-            deadline_at=_deadline(definition),
+            deadline_at=new_deadline(definition),
             updated_at=clock.now(),
         )
-        entry = _entry(
+        entry = entry_of_verb(
             execution, EntryAction.RETRIED, by, step=cursor.at, output={"from_step": cursor.at}
         )
         return Change(execution=again, entries=[entry], waits=_withdrawn(waits))
@@ -147,7 +146,7 @@ def skip(
         name = execution.frames.at
         if name is None:
             raise InvalidTransition(execution.id, "not begun", "skip", "at a step")
-        _known(definition, execution, name)
+        refuse_unknown(definition, execution, name)
         step = definition.graph.steps[name]
         ctx = {key: value for key, value in execution.ctx.items() if key != "_last_error"}
         cursor = execution.frames
@@ -169,7 +168,7 @@ def skip(
             finished_at=None,
             updated_at=clock.now(),
         )
-        entry = _entry(
+        entry = entry_of_verb(
             execution,
             EntryAction.SKIPPED,
             by,
@@ -179,72 +178,6 @@ def skip(
         return Change(execution=skipped, entries=[entry], waits=_withdrawn(waits))
 
     return decide
-
-
-def forked(
-    definition: WorkflowDefinition,
-    execution: Execution,
-    history: Sequence[Entry],
-    from_step: str,
-    by: str | None,
-) -> tuple[Execution, Entry]:
-    """
-    Return a new pending execution that begins at ``from_step``, with ctx as it was there.
-
-    ctx is rebuilt from what the entries say the steps before had set. Raise InvalidTransition
-    where the execution never came to that step.
-    """
-    _known(definition, execution, from_step)
-    ctx = context_at(definition, execution, history, from_step)
-    now = clock.now()
-    fork = Execution(
-        id=new_id(),
-        workflow_id=definition.id,
-        workflow_version=definition.version,
-        input=execution.input,
-        ctx=ctx,
-        frames=Cursor(at=from_step),
-        current_step=from_step,
-        created_at=now,
-        updated_at=now,
-        deadline_at=_deadline(definition),
-        subject=execution.subject,
-        started_by=by or execution.started_by,
-        queue=execution.queue,
-        priority=execution.priority,
-    )
-    entry = _entry(
-        fork, EntryAction.FORKED, by, step=from_step, output={"from": execution.id, "ctx": ctx}
-    )
-    return fork, entry
-
-
-def context_at(
-    definition: WorkflowDefinition,
-    execution: Execution,
-    history: Sequence[Entry],
-    name: str,
-) -> dict[str, Any]:
-    """Return ctx as it was when the step ``name`` was first entered; see forked()."""
-    ctx: dict[str, Any] = {}
-    for entry in history:
-        if entry.action == EntryAction.FORKED and isinstance(entry.output, Mapping):
-            ctx.update(entry.output.get("ctx", {}))  # it began with what others had set
-        if entry.step_id.partition("#")[0].partition("/")[0].partition("[")[0] == name:
-            return ctx
-        if entry.action not in {EntryAction.COMPLETED, EntryAction.SKIPPED}:
-            continue
-        step = definition.step_at(entry.step_id)
-        output = entry.output
-        if entry.action == EntryAction.SKIPPED and isinstance(output, Mapping):
-            output = output.get("output")
-        if step is not None and step.output_key is not None:
-            ctx[step.output_key] = output
-        elif step is not None and not step.has_output and entry.action == EntryAction.COMPLETED:
-            ctx.update(output or {})  # of such a step the history shows what it set
-    if execution.frames.at == name:
-        return ctx
-    raise InvalidTransition(execution.id, execution.status, f"fork from {name!r}", "past that step")
 
 
 def reopened(cursor: Cursor) -> Cursor:
@@ -291,17 +224,19 @@ def _withdrawn(waits: Sequence[Wait]) -> list[Wait]:
     return [replace(wait, status=WaitStatus.WITHDRAWN) for wait in waits if wait.status in pending]
 
 
-def _deadline(definition: WorkflowDefinition) -> datetime | None:
+def new_deadline(definition: WorkflowDefinition) -> datetime | None:
+    """Return the deadline of an execution that begins, or begins again, now."""
     return None if definition.timeout is None else clock.now() + definition.timeout
 
 
-def _known(definition: WorkflowDefinition, execution: Execution, name: str | None) -> None:
+def refuse_unknown(definition: WorkflowDefinition, execution: Execution, name: str | None) -> None:
+    """Raise where the workflow has no step of its own called ``name``; None is none."""
     if name is not None and name not in definition.graph.steps:
         known = ", ".join(definition.graph.steps)
         raise PayloadError("from_step", f"{definition.id!r} has no step {name!r}; it has {known}")
 
 
-def _entry(
+def entry_of_verb(
     execution: Execution,
     action: EntryAction,
     by: str | None,
@@ -309,6 +244,7 @@ def _entry(
     step: str | None = None,
     output: Any,
 ) -> Entry:
+    """Return the entry that a verb leaves: what was done, by whom, and where."""
     return Entry(
         execution_id=execution.id,
         step_id=step or execution.current_step or "",

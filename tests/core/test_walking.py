@@ -5,7 +5,8 @@ from django.db.models import F
 
 from django_workflows.core.engine.driving import MOST_STAGED, Limits
 from django_workflows.core.execution import ExecutionStatus
-from django_workflows.core.steps import Assign, Call, End, Halt, Router, When
+from django_workflows.core.steps import Assign, Call, End, Halt, Parallel, Router, When
+from django_workflows.core.waits import Answer, WaitStatus
 from tests.core.flows import engine_of, flow, history, run
 
 
@@ -77,3 +78,16 @@ def test_steps_of_the_new_version_are_taken_up(changed):
     after = flow(ask=Halt(), more=Call(lambda state: state.ctx["ask"]), done=End(result=F("more")))
 
     assert changed(before, after, response=7).output == 7
+
+
+def test_answer_to_a_branch_that_the_new_version_has_not_is_laid_aside(store):
+    old = flow(both=Parallel(left=Halt("left?", name="l"), right=Halt("right?", name="r")))
+    new = flow(both=Parallel(right=Halt("right?", name="r")))
+    halted = engine_of(old, store=store).run()
+    store.settle(halted.execution_id, "both/left/l", Answer(response=1))
+
+    result = engine_of(new, store=store).drive(halted.execution_id)
+
+    left, right = store.waits(halted.execution_id)
+    assert result.status == ExecutionStatus.HALTED
+    assert (left.status, right.status) == (WaitStatus.WITHDRAWN, WaitStatus.OPEN)

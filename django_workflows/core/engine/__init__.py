@@ -11,7 +11,7 @@ from typing import Any
 
 from django_workflows.core import clock
 from django_workflows.core.definition import WorkflowDefinition
-from django_workflows.core.engine.arriving import arrived, tell_parent
+from django_workflows.core.engine.arriving import settle_arrived, tell_parent
 from django_workflows.core.engine.course import take
 from django_workflows.core.engine.driving import Drive, Limits, Stop, logger
 from django_workflows.core.engine.heartbeat import BEATS_A_LEASE, Beat, heartbeat
@@ -31,7 +31,6 @@ from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import (
     ConfigurationError,
     InputError,
-    NotResumable,
     StaleExecution,
     UnknownWorkflow,
 )
@@ -220,29 +219,13 @@ class Engine:
         execution = drive.execution
         if execution.status == ExecutionStatus.RUNNING:
             return execution, self.store.waits(execution.id)
-        if execution.status == ExecutionStatus.HALTED and self._settle_arrived(drive):
+        if execution.status == ExecutionStatus.HALTED and settle_arrived(
+            self.store, drive.waits.values()
+        ):
             claimed = self.store.claim(execution.id, new_owner(), self.limits.lease)
             if claimed is not None:
                 return claimed, self.store.waits(execution.id)
         return None
-
-    def _settle_arrived(self, drive: Drive) -> bool:
-        """
-        Settle waits whose event was sent, or whose child ended, before they were written.
-
-        Asked after the halt is committed: sender and waiter each look for the other after their
-        own commit, so one of them always sees.
-        """
-        settled = False
-        for wait in drive.waits.values():
-            answer = arrived(self.store, wait) if wait.status == WaitStatus.OPEN else None
-            if answer is not None:
-                try:
-                    self.store.settle(wait.execution_id, wait.id, answer)
-                except NotResumable:
-                    continue  # the other side was quicker
-                settled = True
-        return settled
 
     # Children -----------------------------------------------------------------------------------
 

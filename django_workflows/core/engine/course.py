@@ -73,6 +73,9 @@ def _compensate(engine: Engine, drive: Drive) -> None:
 
 def _suspend(drive: Drive) -> None:
     """Halt, unless an answer came meanwhile; then the stored execution stays running."""
+    for wait in [wait for wait in drive.waits.values() if wait.status == WaitStatus.SETTLED]:
+        # The walk came by everything there is: this answer's step is in no version any more.
+        drive.close(wait, WaitStatus.WITHDRAWN)
     first = next(wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN)
     changes = {
         "status": ExecutionStatus.HALTED,
