@@ -125,6 +125,9 @@ def run(
 def _fields(
     idempotency_key: str | None, subject: Any, by: Any, queue: str | None, priority: int | None
 ) -> dict[str, Any]:
+    if idempotency_key == "":
+        # A form field left blank would make all orders one.
+        raise PayloadError("idempotency_key", "is empty; leave it out, or give a key")
     return {
         "idempotency_key": idempotency_key,
         "subject": subject_label(subject),
@@ -196,7 +199,11 @@ def send_event(name: str, key: Any = "", data: Any = None, by: Any = None) -> In
         raise PayloadError("name", f"event {name!r} must be a name without a colon")
     store = wiring.store()
     event = InboxEvent(
-        name=name, key=str(key), data=storable("data", data), by=label(by), sent_at=clock.now()
+        name=name,
+        key="" if key is None else str(key),
+        data=storable("data", data),
+        by=label(by),
+        sent_at=clock.now(),
     )
     store.add_event(event)
     store.on_commit(lambda: deliver(event.topic))

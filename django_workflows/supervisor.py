@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from django_workflows import wiring
 from django_workflows.core import clock
@@ -12,7 +14,9 @@ from django_workflows.core.engine.arriving import deliver
 from django_workflows.core.execution import Execution
 from django_workflows.core.store import Due, DueReason, Store
 from django_workflows.core.waits import WaitKind
-from django_workflows.exceptions import ExecutionNotFound, NotResumable
+from django_workflows.exceptions import ExecutionNotFound, NotResumable, StoreUnavailable
+
+logger = logging.getLogger("django_workflows")
 
 #: Open waits for events and children that one sweep looks at, the oldest first.
 MOST_ARRIVALS = 1_000
@@ -32,13 +36,27 @@ def sweep(
     left to tell them. It only compares, swaps and dispatches, so twice is harmless.
     """
     store = wiring.store()
-    found = [awakened(store, due) for due in store.due(now or clock.now(), limit)]
+    looks = [partial(awakened, store, due) for due in store.due(now or clock.now(), limit)]
     for kind in (WaitKind.CHILD, WaitKind.EVENT):
-        found += [deliver(store, wait) for wait in store.find_waits(kind=kind, limit=MOST_ARRIVALS)]
-    woken = [execution for execution in found if execution is not None]
-    for execution in woken:
-        dispatch(execution)
-    return len(woken)
+        waits = store.find_waits(kind=kind, limit=MOST_ARRIVALS)
+        looks += [partial(deliver, store, wait) for wait in waits]
+    return sum(_dispatched(look, dispatch) for look in looks)
+
+
+def _dispatched(
+    look: Callable[[], Execution | None], dispatch: Callable[[Execution], object]
+) -> bool:
+    """Dispatch what ``look`` finds; one that cannot be read must not keep the others waiting."""
+    try:
+        execution = look()
+        if execution is not None:
+            dispatch(execution)
+    except StoreUnavailable:
+        raise
+    except Exception:
+        logger.exception("A sweep could not wake an execution")
+        return False
+    return execution is not None
 
 
 def awakened(store: Store, due: Due) -> Execution | None:

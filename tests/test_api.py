@@ -24,6 +24,7 @@ from django_workflows.core.waits import WaitKind
 from django_workflows.exceptions import (
     ExecutionFailed,
     ExecutionNotFound,
+    PayloadError,
 )
 from django_workflows.steps import (
     Approval,
@@ -222,3 +223,10 @@ def test_wait_for_an_unknown_execution_is_refused():
 
 def test_sleeping_execution_counts_as_halted(registered):
     assert wait(start(registered("sleepy", nap=Sleep(3600))).id).status == ExecutionStatus.HALTED
+
+
+def test_empty_idempotency_key_is_refused(registered):
+    workflow = registered("keyed", work=Call(lambda: 1))
+
+    with pytest.raises(PayloadError, match="idempotency_key: is empty"):
+        start(workflow, idempotency_key="")

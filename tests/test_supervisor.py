@@ -10,6 +10,7 @@ from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.store import Due, DueReason
 from django_workflows.core.waits import InboxEvent
+from django_workflows.exceptions import StoreUnavailable
 from django_workflows.models import WorkflowExecution
 from django_workflows.steps import Approval, Call, Halt, Sleep, SubWorkflow, WaitForEvent
 from django_workflows.supervisor import sweep
@@ -258,3 +259,11 @@ def test_child_that_was_deleted_is_started_anew(registered):
     (child,) = wiring.store().find(parent=halted.execution_id)
     assert child.status == ExecutionStatus.HALTED
     assert api.get(halted.execution_id).status == ExecutionStatus.HALTED
+
+
+def test_store_that_goes_away_ends_the_sweep(pending):
+    def gone(execution):
+        raise StoreUnavailable("test", "gone")
+
+    with pytest.raises(StoreUnavailable):
+        sweep(dispatch=gone)

@@ -148,7 +148,15 @@ def skip(
             raise InvalidTransition(execution.id, "not begun", "skip", "at a step")
         refuse_unknown(definition, execution, name)
         step = definition.graph.steps[name]
-        ctx = {key: value for key, value in execution.ctx.items() if key != "_last_error"}
+        if step.chooses:
+            raise InvalidTransition(
+                execution.id,
+                f"{execution.status} at {name!r}, which chooses the way",
+                "skip",
+                "elsewhere",
+            )
+        left = step.abandoned(execution.to_state(), execution.frames.frame)
+        ctx = {key: value for key, value in left.ctx.items() if key != "_last_error"}
         cursor = execution.frames
         if step.output_key is not None:
             ctx[step.output_key] = output
@@ -166,6 +174,7 @@ def skip(
             recover_to=None,
             halt_data=None,
             finished_at=None,
+            deadline_at=new_deadline(definition),
             updated_at=clock.now(),
         )
         entry = entry_of_verb(

@@ -49,10 +49,8 @@ class Graph:
 
     def advance(self, cursor: Cursor, target: str | None, *, rescue: bool = False) -> Cursor:
         """Return ``cursor`` moved to ``target``; raise StepError where there is no such step."""
-        if target in self.steps:
-            visits = cursor.visits
-            if target in self.cyclic:
-                visits = {**visits, target: visits.get(target, 0) + 1}
+        if target is not None and target in self.steps:
+            visits = self._visits(cursor, target)
             moved: dict[str, Any] = {"at": target, "visits": visits, "rescue": rescue}
         elif target in _ENDS and (self.breakable or target not in {BREAK, CONTINUE}):
             moved = {"end": _ENDS[target], "rescue": False}
@@ -60,6 +58,20 @@ class Graph:
             known = ", ".join(self.steps)
             raise StepError(f"There is no step {target!r} to go to here; there are: {known}.")
         return replace(cursor, attempt=1, frame=None, outer_error=None, **moved)
+
+    def _visits(self, cursor: Cursor, target: str) -> Mapping[str, int]:
+        """Return how often each step was entered, once ``target`` is; see Cursor.visits."""
+        if target in self.cyclic:
+            return {**cursor.visits, target: cursor.visits.get(target, 0) + 1}
+        order = list(self.steps)
+        if cursor.at is None or cursor.at not in self.steps:
+            return cursor.visits
+        if order.index(target) > order.index(cursor.at):
+            return cursor.visits
+        # A goto() back up the page, which the graph does not show: whatever it comes by from here
+        # on is another visit, with an idempotency key of its own.
+        again = [name for name in order[order.index(target) :] if name not in self.cyclic]
+        return {**cursor.visits, **{name: cursor.visits.get(name, 1) + 1 for name in again}}
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Step, Graph]]:
         """Yield path, step and scope of each step, nested ones after the step that holds them."""

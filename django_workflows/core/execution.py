@@ -46,6 +46,7 @@ class ContinueResult:
     output: Any = None
     has_output: bool = True  # False: the step is of a kind without an output
     finish: bool = False  # the workflow ends here, with the output as its result
+    stopped: bool = False  # a nested step came to no end: the parallel around it had enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

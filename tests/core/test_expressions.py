@@ -129,3 +129,17 @@ def test_references(value, found):
 
 def test_reference_names_its_root():
     assert Reference.of(F("validate__total")).root == "validate"
+
+
+@pytest.mark.parametrize(
+    ("expression", "ctx"),
+    [
+        (F("n") ** F("n"), {"n": 100_000}),  # a number of half a million digits
+        (F("text") * F("n"), {"text": "x", "n": 10**9}),
+        (F("n") * F("text"), {"text": "x", "n": 10**9}),
+        (F("text") % F("n"), {"text": "%1000000000d", "n": 1}),
+    ],
+)
+def test_small_expression_over_data_does_not_grow_huge(expression, ctx):
+    with pytest.raises(StepError):
+        resolve(expression, State(execution_id="e", workflow_id="w", ctx=ctx))

@@ -24,6 +24,7 @@ from django_workflows.core.waits import Wait
 from django_workflows.exceptions import OutputError, PayloadError, StepError
 
 if TYPE_CHECKING:
+    from django_workflows.core.definition import Graph
     from django_workflows.core.engine.visiting import StepRun
 
 _MISSING = object()
@@ -49,6 +50,8 @@ def accept(run: StepRun, outcome: StepOutcome) -> Accepted:
         raise StepError(
             f"Step {run.state.path!r} returned {outcome!r}; execute() must return a StepOutcome."
         )
+    if result.stopped:
+        return Accepted(cursor=run.cursor, state=run.state, stopped=True)
     return _proceed(run, outcome.state, result)
 
 
@@ -99,7 +102,7 @@ def _proceed(run: StepRun, after: State, result: ContinueResult) -> Accepted:
     shown = output if result.has_output else changed or None
     run.drive.log(entry_of(run, EntryAction.COMPLETED, shown), "step.completed", output=shown)
     if run.step.compensate is not None:
-        _remember(run, key, output)
+        _remember(run, ctx)
     run.walk.put(cursor, state)
     changes: Mapping[str, Any] = {}
     if run.walk.is_root and cursor.end is not None:
@@ -127,12 +130,19 @@ def _variables(run: StepRun, ctx: Mapping[str, Any]) -> tuple[dict[str, Any], di
     return {**ctx, **changed}, changed
 
 
-def _remember(run: StepRun, key: str | None, output: Any) -> None:
-    seen = dict(run.walk.names)
-    if key is not None:
-        seen[key] = output
-    compensation = Compensation(step=run.state.path, target=run.step.compensate or "", ctx=seen)
+def _remember(run: StepRun, ctx: Mapping[str, Any]) -> None:
+    key = run.step.output_key
+    own = {key: ctx[key]} if run.walk.is_root and key is not None else set_here(run.graph, ctx)
+    compensation = Compensation(
+        step=run.state.path, target=run.step.compensate or "", ctx={**run.walk.names, **own}
+    )
     run.drive.compensate_with(compensation)
+
+
+def set_here(graph: Graph, ctx: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the steps of one scope have set: another round or branch may change it."""
+    keys = {key for step in graph.steps.values() for key in step.sets()}
+    return {key: ctx[key] for key in keys if key in ctx}
 
 
 def entry_of(run: StepRun, action: EntryAction, output: Any) -> Entry:

@@ -104,12 +104,17 @@ def _failed(run: StepRun, undo: Compensation, error: Exception) -> Wait | None:
         time.sleep(pause)
         return None
     run.log_failure(EntryAction.FAILED, error)
-    drive.compensations = drive.compensations[:-1]
-    not_undone = (
-        f"{drive.execution.error} (and {undo.step!r} could not be undone: {describe(error)})"
-    )
-    drive.checkpoint(error=not_undone)
+    give_up(drive, error)
     return None
+
+
+def give_up(drive: Drive, error: Exception) -> None:
+    """Go on without the latest compensation, which the execution's error then names."""
+    if not drive.compensations:
+        return
+    undo, drive.compensations = drive.compensations[-1], drive.compensations[:-1]
+    not_undone = f"{undo.step!r} could not be undone: {describe(error)}"
+    drive.checkpoint(error=f"{drive.execution.error} (and {not_undone})")
 
 
 def _pause(run: StepRun, error: Exception, pause: float) -> Wait:

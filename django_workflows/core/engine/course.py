@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django_workflows.core.engine.compensating import compensate
+from django_workflows.core.engine.compensating import compensate, give_up
 from django_workflows.core.engine.driving import Drive, Late, logger
 from django_workflows.core.engine.walking import ScopeWalk
 from django_workflows.core.execution import ExecutionStatus, HaltResult
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 def take(engine: Engine, drive: Drive) -> BaseException | None:
     """Walk from where the execution stands; return the error where it failed."""
     claims = drive.execution.claims
-    if claims > engine.limits.claims:
-        return _fail(
-            engine,
-            drive,
-            StepError(f"Poisoned: claimed {claims} times in a row without finishing a step."),
-        )
+    poisoned = StepError(f"Poisoned: claimed {claims} times in a row without finishing a step.")
     if drive.execution.error is not None:
+        if claims > engine.limits.claims:
+            give_up(drive, poisoned)
         _compensate(engine, drive)
         return None
+    if claims > engine.limits.claims:
+        return _fail(engine, drive, poisoned)
     if drive.cursor.at is None:
         drive.take_delay()
     try:

@@ -24,7 +24,7 @@ from django_workflows.core.execution import (
 from django_workflows.core.frames import Cursor
 from django_workflows.core.store import Store, without_closed
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import WorkflowTimeout
+from django_workflows.exceptions import StaleExecution, StoreUnavailable, WorkflowTimeout
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import WorkflowDefinition
@@ -67,6 +67,7 @@ class Accepted:
     cursor: Cursor
     state: State
     halt: HaltResult | None = None
+    stopped: bool = False  # see ContinueResult.stopped
     changes: Mapping[str, Any] = field(default_factory=dict)  # for the checkpoint
 
 
@@ -222,7 +223,7 @@ class Drive:
             self.store.checkpoint(
                 after, self.entries, self.execution.fence, waits, previous=self.execution
             )
-        except Exception as error:
+        except (StaleExecution, StoreUnavailable) as error:
             raise Stop(error) from error
         return after
 
@@ -252,25 +253,49 @@ class Drive:
         moved the scopes back to where they stood.
         """
         kept = None
+        committed: list[bool] = []
         with ExitStack() as held:
             if not self.store.concurrent_writers:
                 held.enter_context(self.lock)
             try:
                 with self.store.atomic():
+                    self.store.on_commit(lambda: committed.append(True))
                     done = work()
                     held.enter_context(self.lock)
-                    kept = (self.cursor, self.ctx, self.compensations, dict(self.waits))
-                    staged = (list(self.entries), list(self.changed), list(self.events))
+                    kept = self._kept()
                     accepted = accept(done)
                     after = self._write(**accepted.changes)
-            except BaseException:
-                if kept is not None:
-                    undo()
-                    self.cursor, self.ctx, self.compensations, self.waits = kept
-                    self.entries, self.changed, self.events = staged
-                raise
+            except BaseException as error:
+                if committed and isinstance(error, Exception):
+                    logger.exception("What an atomic step left to be done on commit failed")
+                else:
+                    if kept is not None:
+                        undo()
+                        self._restore(kept)
+                    raise
             self._written(after)
         return accepted
+
+    def _kept(self) -> tuple[Any, ...]:
+        """Return what is staged and where the scopes stand, for _restore()."""
+        places = (self.cursor, self.ctx, self.compensations, dict(self.waits))
+        staged = (list(self.entries), list(self.changed), list(self.events), list(self.orphans))
+        return places + staged
+
+    def _restore(self, kept: tuple[Any, ...]) -> None:
+        self.cursor, self.ctx, self.compensations, self.waits = kept[:4]
+        self.entries, self.changed, self.events, self.orphans = kept[4:]
+
+    def or_undone(self, write: Callable[[], T], undo: Callable[[], object]) -> T:
+        """Return what ``write`` does; where it raises, nothing of it stays in memory."""
+        with self.lock:
+            kept = self._kept()
+            try:
+                return write()
+            except Exception:
+                undo()
+                self._restore(kept)
+                raise
 
     def complete(self, result: Any) -> dict[str, Any]:
         """Stage the end, and return the changes that a checkpoint must write for it."""

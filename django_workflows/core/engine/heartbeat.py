@@ -76,13 +76,12 @@ class Heartbeat:
 
 
 def _renew(beat: Beat) -> None:
-    try:
-        beat.renew()
-    except Exception:
-        # The lease may yet outlast the trouble; if not, the checkpoint will be refused.
-        logger.warning("A lease could not be renewed", exc_info=True)
-    finally:
-        beat.clean_up()
+    for work in (beat.renew, beat.clean_up):
+        try:
+            work()
+        except Exception:
+            # The lease may yet outlast the trouble; if not, the checkpoint will be refused.
+            logger.warning("A lease could not be renewed", exc_info=True)
 
 
 heartbeat = Heartbeat()

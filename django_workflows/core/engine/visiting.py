@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import clock
-from django_workflows.core.engine.accepting import accept, kept, with_last_error
+from django_workflows.core.engine.accepting import accept, kept, set_here, with_last_error
 from django_workflows.core.engine.children import drive_child
 from django_workflows.core.engine.driving import Accepted, logger
 from django_workflows.core.engine.threads import OutOfTime
@@ -88,7 +88,10 @@ class StepRun:
                 self.keep(place(cursor, state), None if isolated else state)
 
         below = f"{self.state.path}{prefix}"
-        return self.walk.nested(below, put, names=names, isolated=isolated, stopped=stopped)
+        outer = {} if self.walk.is_root else set_here(self.graph, self.state.ctx)
+        return self.walk.nested(
+            below, put, names={**outer, **(names or {})}, isolated=isolated, stopped=stopped
+        )
 
     def keep(self, frame: Frame | Callable[[], Frame], state: State | None = None) -> None:
         """See Run.keep()."""
@@ -164,17 +167,22 @@ class StepRun:
         if self.step.atomic:
             undo = partial(self.walk.put, self.cursor, self.state)
             return self.drive.atomically(self.execute, partial(accept, self), undo)
-        outcome = self.execute()
-        with self.drive.lock:  # so that another branch's checkpoint writes all of it, or nothing
-            accepted = accept(self, outcome)
-            if self._is_due(accepted):
-                self.drive.checkpoint(**accepted.changes)
-            elif accepted.halt is None:
-                self.drive.tell()
+        # Under one lock, so that another branch's checkpoint writes all of it, or nothing.
+        undo = partial(self.walk.put, self.cursor, self.state)
+        return self.drive.or_undone(partial(self._record, self.execute()), undo)
+
+    def _record(self, outcome: StepOutcome) -> Accepted:
+        accepted = accept(self, outcome)
+        if self._is_due(accepted):
+            self.drive.checkpoint(**accepted.changes)
+        elif accepted.halt is None and not accepted.stopped:
+            self.drive.tell()
         return accepted
 
     def _is_due(self, accepted: Accepted) -> bool:
         """Say whether to write a checkpoint now, rather than with a later step's."""
+        if accepted.stopped:
+            return False
         if accepted.halt is not None:
             # Other branches may run on for long; the answer to this one must not wait for them.
             return self.walk.isolated and not self.step.nested
@@ -184,14 +192,15 @@ class StepRun:
         """Execute the step within its timeout."""
         seconds = self.step.timeout
         work = partial(self.step.execute, self.state, self)
-        if seconds is None or getattr(self.step, "is_async", False):
+        if seconds is None:
             return work()
-        if not self.step.atomic and self.drive.threads.allowed():
+        is_bound = self.step.atomic or getattr(self.step, "is_async", False)
+        if not is_bound and self.drive.threads.allowed():
             try:
                 return self.drive.threads.within(work, seconds)
             except OutOfTime:
                 raise StepTimeout(self.state.path, seconds) from None
-        # Bound to this thread's transaction: what came too late is rolled back with it.
+        # Bound to this thread, and its transaction: what came too late is rolled back with it.
         outcome = work()
         if time.monotonic() - self.began > seconds:
             raise StepTimeout(self.state.path, seconds)

@@ -77,6 +77,8 @@ class ScopeWalk:
             if accepted.halt is not None:
                 return accepted.halt
             cursor, state = accepted.cursor, accepted.state
+            if accepted.stopped:
+                return ScopeEnd(state=state, cursor=cursor, stopped=True)
         return ScopeEnd(state=state, cursor=cursor)
 
     def _refuse_endless(self, name: str, visit: int) -> None:

@@ -27,7 +27,7 @@ from django_workflows.core.expressions import Reference, references, resolve
 from django_workflows.core.retry import ONCE, Retry
 from django_workflows.core.steps.base import Run, Step, StepOptions, duration
 from django_workflows.core.variables import copied, read_only
-from django_workflows.exceptions import ConfigurationError, OutputError, StepTimeout
+from django_workflows.exceptions import ConfigurationError, OutputError, StepError, StepTimeout
 
 if TYPE_CHECKING:
     from django_workflows.core.document.steps import StepReader
@@ -178,6 +178,9 @@ class Call(Step):
             if not limit.expired():
                 raise
             raise StepTimeout(self.name, self.timeout or 0) from error
+        except asyncio.CancelledError as error:
+            # No Exception, so it would pass for the end of the process.
+            raise StepError(f"The work of step {self.name!r} was cancelled.") from error
 
     def _check(self, output: Any) -> None:
         if self.output_schema is None:

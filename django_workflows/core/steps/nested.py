@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from django_workflows.core import codec
 from django_workflows.core.conditions import Condition, condition
 from django_workflows.core.definition import BREAK, Graph, compile_graph
 from django_workflows.core.execution import (
+    ContinueResult,
     ExecutionStatus,
     HaltResult,
     State,
@@ -124,6 +126,8 @@ class Loop(Step):
             ended = self._round(state, run, frame)
             if isinstance(ended, HaltResult):
                 return self.stop(state, ended)
+            if ended.stopped:
+                return StepOutcome(state=state, result=ContinueResult(stopped=True))
             state = ended.state
             frame = replace(
                 frame,
@@ -146,7 +150,7 @@ class Loop(Step):
             raise LoopExhausted(
                 f"Loop {self.name!r} has {len(items)} items and its max is {self.max}."
             )
-        return LoopFrame(items=tuple(items), hidden=hidden)
+        return LoopFrame(items=tuple(codec.normalise(list(items))), hidden=hidden)
 
     def _ask(self, state: State, frame: LoopFrame) -> str | None:
         """Return None to go round once more, else why not: "done" or "exhausted"."""
@@ -154,7 +158,8 @@ class Loop(Step):
             if len(frame.items) > self.max:
                 return "exhausted"
             return "done" if frame.index >= len(frame.items) else None
-        if self.while_ is None or not self.while_.matches(state):
+        counted = state.with_ctx(iteration=frame.index)
+        if self.while_ is None or not self.while_.matches(counted):
             return "done"
         return "exhausted" if frame.index >= self.max else None
 

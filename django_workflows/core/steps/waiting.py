@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from django_workflows.core.document.steps import StepReader
 
 
+#: What a store can keep of an event's name and key, joined by a colon.
+LONGEST_TOPIC = 400
+
+
 class Halt(Step):
     """Stop with ``reason`` and ``data`` until resumed; the response is the step's output."""
 
@@ -145,10 +149,16 @@ class WaitForEvent(Step):
         """Wait, or go on with the event's data."""
         if run.answer is None:
             key = resolve(self.key, state)
+            topic = f"{self.event}:{'' if key is None else key}"
+            if len(topic) > LONGEST_TOPIC:
+                raise StepError(
+                    f"Step {self.name!r} waits for a key of {len(str(key))} characters; event and"
+                    f" key may have {LONGEST_TOPIC} together."
+                )
             halt = HaltResult(
                 data={"event": self.event, "key": key},
                 kind=WaitKind.EVENT,
-                key=f"{self.event}:{'' if key is None else key}",
+                key=topic,
                 wake_at=after(run.now, self.wait_for),
             )
             return self.stop(state, halt)
