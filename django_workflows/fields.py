@@ -15,7 +15,7 @@ from django_workflows.core import codec
 from django_workflows.core.execution import Compensation
 from django_workflows.core.frames import Cursor
 from django_workflows.core.waits import Answer
-from django_workflows.exceptions import PayloadError
+from django_workflows.exceptions import PayloadError, escaped
 
 if TYPE_CHECKING:
     CharField = models.CharField[Any, Any]
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 else:
     # Generic in the stubs alone.
     from django.db.models import CharField, TextField, UUIDField
-
-
-def storable(text: str) -> str:
-    """Return ``text`` with what a database refuses, NUL and lone surrogates, as escapes."""
-    if "\x00" in text:
-        text = text.replace("\x00", "\\x00")
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 class IdField(UUIDField):
@@ -94,7 +87,7 @@ class KeyField(CharField):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return value if value is None else storable(value)
+        return value if value is None else escaped(value)
 
     def get_db_prep_save(self, value: Any, connection: BaseDatabaseWrapper) -> Any:
         # SQLite would keep it, others cut it or fail halfway through a checkpoint.
@@ -110,7 +103,7 @@ class FreeTextField(TextField):
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
-        return value if value is None else storable(value)
+        return value if value is None else escaped(value)
 
 
 class TypedJSONField(TextField):

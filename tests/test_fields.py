@@ -8,13 +8,12 @@ from django.db.models import TextField, Value
 from django_workflows.core.execution import EntryAction, ExecutionStatus
 from django_workflows.core.ids import new_id
 from django_workflows.core.waits import WaitKind
-from django_workflows.exceptions import PayloadError
+from django_workflows.exceptions import PayloadError, escaped
 from django_workflows.fields import (
     CompensationsField,
     EnumField,
     IdField,
     TypedJSONField,
-    storable,
 )
 from django_workflows.models import WorkflowEntry, WorkflowExecution, WorkflowWait
 from tests.factories import (
@@ -39,7 +38,7 @@ from tests.values import SAMPLES, exact
     ],
 )
 def test_storable_text_is_what_every_database_keeps(text, kept):
-    assert storable(text) == kept
+    assert escaped(text) == kept
 
 
 # Ids --------------------------------------------------------------------------------------------

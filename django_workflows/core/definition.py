@@ -63,15 +63,18 @@ class Graph:
         """Return how often each step was entered, once ``target`` is; see Cursor.visits."""
         if target in self.cyclic:
             return {**cursor.visits, target: cursor.visits.get(target, 0) + 1}
-        order = list(self.steps)
         if cursor.at is None or cursor.at not in self.steps:
             return cursor.visits
-        if order.index(target) > order.index(cursor.at):
+        if target in self.successors(cursor.at):
+            return cursor.visits  # a declared way, and on no circle
+        order = list(self.steps)
+        below, onward = order[order.index(target) :], reachable(self, [target])
+        if cursor.at not in below and cursor.at not in onward:
             return cursor.visits
-        # A goto() back up the page, which the graph does not show: whatever it comes by from here
-        # on is another visit, with an idempotency key of its own.
-        again = [name for name in order[order.index(target) :] if name not in self.cyclic]
-        return {**cursor.visits, **{name: cursor.visits.get(name, 1) + 1 for name in again}}
+        # A goto() back, which the graph does not show: whatever it comes by from here on is another
+        # visit, with an idempotency key of its own.
+        again = {*below, *onward} - self.cyclic
+        return {**cursor.visits, **{name: cursor.visits.get(name, 1) + 1 for name in sorted(again)}}
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Step, Graph]]:
         """Yield path, step and scope of each step, nested ones after the step that holds them."""

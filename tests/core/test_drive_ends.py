@@ -126,3 +126,30 @@ def test_two_branches_may_write_one_variable_under_a_rule():
     both = Parallel(left=[Call(fail)], right=[Call(fail)], merge="last")
 
     assert list(define(flow(both=both)).graph.steps["both"].problems()) == []
+
+
+def test_compensation_whose_checkpoint_is_refused_takes_no_other_with_it():
+    undone = []
+
+    class Refusing(MemoryStore):
+        def checkpoint(self, execution, entries, *arguments, **options):
+            if any(entry.step_id.startswith("unpay") and not entry.error for entry in entries):
+                raise ValueError("the database will not have it")
+            super().checkpoint(execution, entries, *arguments, **options)
+
+    workflow = flow(
+        book=Call(lambda: 1, compensate="unbook"),
+        pay=Call(lambda: 1, compensate="unpay"),
+        bad=Call(fail),
+        end=End(),
+        unbook=Call(lambda: undone.append("book")),
+        unpay=Call(lambda: undone.append("pay")),
+    )
+
+    result = engine_of(workflow, store=Refusing()).run()
+
+    assert undone == ["pay", "book"]
+    assert result.error == (
+        "ValueError: broken (and 'pay' could not be undone: ValueError: the database will not have"
+        " it)"
+    )

@@ -5,7 +5,7 @@ from django.db.models import F
 
 from django_workflows.core.engine.driving import MOST_STAGED, Limits
 from django_workflows.core.execution import ExecutionStatus
-from django_workflows.core.steps import Assign, Call, End, Halt, Parallel, Router, When
+from django_workflows.core.steps import Assign, Call, End, Halt, Parallel, Router, When, goto
 from django_workflows.core.waits import Answer, WaitStatus
 from tests.core.flows import engine_of, flow, history, run
 
@@ -91,3 +91,49 @@ def test_answer_to_a_branch_that_the_new_version_has_not_is_laid_aside(store):
     left, right = store.waits(halted.execution_id)
     assert result.status == ExecutionStatus.HALTED
     assert (left.status, right.status) == (WaitStatus.WITHDRAWN, WaitStatus.OPEN)
+
+
+def test_declared_way_up_the_page_is_a_first_visit():
+    workflow = flow(
+        first=Call(lambda: 1, next="third"),
+        second=End(result=2),
+        third=Call(lambda: 3, next="second"),
+    )
+    engine = engine_of(workflow)
+
+    result = engine.run()
+
+    assert history(engine, result.execution_id) == ["first", "third", "second"]
+
+
+def test_goto_down_the_page_is_a_first_visit():
+    workflow = flow(
+        first=Call(lambda: goto("third")), second=Call(lambda: 2), third=Call(lambda: 3)
+    )
+    engine = engine_of(workflow)
+
+    result = engine.run()
+
+    assert history(engine, result.execution_id) == ["first", "third"]
+
+
+def test_goto_back_to_what_leads_here_is_another_visit_whatever_the_order():
+    rounds = []
+
+    def again():
+        rounds.append(1)
+        return goto("begin") if len(rounds) == 1 else "done"
+
+    workflow = flow(
+        start_here=Assign(options={"next": "begin"}, x=1),
+        check=Call(again, next="finish"),
+        finish=End(result=1),
+        begin=Call(lambda: 1, next="check"),
+    )
+    engine = engine_of(workflow)
+
+    result = engine.run()
+
+    assert history(engine, result.execution_id) == [
+        *("start_here", "begin", "check", "begin#2", "check#2", "finish#2")
+    ]

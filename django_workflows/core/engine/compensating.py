@@ -74,8 +74,7 @@ def _undo(drive: Drive, scope: ScopeWalk, undo: Compensation) -> Wait | None:
         if run.step.atomic:
             drive.atomically(run.execute, partial(_accept, run), lambda: None)
         else:
-            _accept(run, run.execute())
-            drive.checkpoint()
+            drive.or_undone(partial(_record, run, run.execute()), lambda: None)
     except Exception as error:  # noqa: BLE001  whatever the author's code raises
         return _failed(run, undo, error)
     return None
@@ -88,6 +87,11 @@ def _accept(run: StepRun, outcome: StepOutcome) -> Accepted:
     run.drive.log(entry_of(run, EntryAction.COMPENSATED, output), "step.compensated", output=output)
     run.drive.compensations = run.drive.compensations[:-1]
     return Accepted(cursor=run.cursor, state=run.state)
+
+
+def _record(run: StepRun, outcome: StepOutcome) -> None:
+    _accept(run, outcome)
+    run.drive.checkpoint()
 
 
 def _failed(run: StepRun, undo: Compensation, error: Exception) -> Wait | None:
