@@ -14,6 +14,7 @@ What can go wrong, as one tree.
     │   └── AlreadyResumed        somebody else answered first
     ├── NotAllowed                this person may not do this
     ├── StaleExecution            a late writer met a newer fence
+    ├── EventTaken                an event was given to another wait meanwhile
     ├── InvalidTransition         a verb that the execution's status does not allow
     └── StepError                 a step that failed by the engine's rules
         ├── StepTimeout           it took longer than its timeout
@@ -26,7 +27,8 @@ What can go wrong, as one tree.
         ├── LoopExhausted         a loop that reached its bound
         ├── ParallelError         branches that failed, with every error
         ├── MergeConflict         two branches that set one key
-        └── ChildFailed           a child execution that failed or was cancelled
+        ├── ChildFailed           a child execution that failed or was cancelled
+        └── ItemsFailed           items of a fan-out whose children failed or were cancelled
 """
 
 from __future__ import annotations
@@ -36,7 +38,19 @@ from datetime import datetime
 
 
 class WorkflowError(Exception):
-    """The base of every error of this package. Not raised directly."""
+    """
+    The base of every error of this package. Not raised directly.
+
+    Each can be pickled and copied with its attributes, whatever its constructor takes: results of
+    queues and processes carry errors so.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (type(self), self.args), self.__dict__
+
+
+def _restored(kind: type[WorkflowError], args: tuple[object, ...]) -> WorkflowError:
+    return kind.__new__(kind, *args)
 
 
 class ConfigurationError(WorkflowError):
@@ -94,10 +108,15 @@ class PayloadError(WorkflowError, ValueError):
 
 
 class StoreUnavailable(WorkflowError):
-    """The store does not answer; nothing was written."""
+    """
+    The store does not answer; nothing was written.
+
+    Where that ended a drive, ``driven`` is the execution's id and the fence it was driven under.
+    """
 
     def __init__(self, store: str, reason: object) -> None:
         self.store = store
+        self.driven: tuple[str, int] | None = None
         super().__init__(f"The store {store} does not answer: {reason}. Nothing was written.")
 
 
@@ -129,16 +148,31 @@ class NotResumable(WorkflowError):
 
 
 class AlreadyResumed(NotResumable):
-    """Somebody else answered first: ``by`` and ``at`` say who and when."""
+    """Somebody or something else answered first: ``by`` and ``at`` say who and when."""
 
-    def __init__(self, execution_id: str, step: str, by: str | None, at: datetime | None) -> None:
+    def __init__(
+        self,
+        execution_id: str,
+        step: str,
+        by: str | None,
+        at: datetime | None,
+        *,
+        how: str | None = None,
+    ) -> None:
         self.step = step
         self.by = by
         self.at = at
         when = f" at {at:%Y-%m-%d %H:%M:%S %Z}" if at else ""
-        super().__init__(
-            execution_id, f"step {step!r} was answered by {by or 'nobody named'}{when} already."
-        )
+        how = how or f"was answered by {by or 'nobody named'}"
+        super().__init__(execution_id, f"step {step!r} {how}{when} already.")
+
+
+class EventTaken(WorkflowError):
+    """The event ``event_id`` was given to another wait meanwhile; there may be a next one."""
+
+    def __init__(self, event_id: str) -> None:
+        self.event_id = event_id
+        super().__init__(f"Event {event_id} was given to another wait.")
 
 
 class NotAllowed(WorkflowError, PermissionError):
@@ -231,6 +265,26 @@ class MergeConflict(StepError):
 
 class ChildFailed(StepError):
     """A child execution failed or was cancelled."""
+
+
+class ItemsFailed(StepError):
+    """
+    Children of a fan-out failed or were cancelled.
+
+    ``count`` says how many of the ``total``; ``errors`` maps some of them, by the number of the
+    item, to their errors.
+    """
+
+    def __init__(self, step: str, count: int, total: int, errors: Mapping[int, str]) -> None:
+        self.step = step
+        self.count = count
+        self.total = total
+        self.errors = dict(errors)
+        shown = [f"[{item}] {error}" for item, error in self.errors.items()]
+        if shown and count > len(shown):
+            shown.append(f"and {count - len(shown):,} more")
+        details = "; ".join(shown) or "their executions were deleted"
+        super().__init__(f"{count:,} of {total:,} items of {step!r} failed: {details}")
 
 
 def describe(error: BaseException) -> str:

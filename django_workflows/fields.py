@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.backends.ddl_references import Statement
 from django.utils.translation import gettext_lazy
 
 from django_workflows.core import codec
@@ -70,6 +72,15 @@ class EnumField(CharField):
         return value if value is None else str(value)
 
 
+def _compared_exactly(parameters: Any, connection: BaseDatabaseWrapper) -> Any:
+    """Return a column's ``parameters`` such that it is compared character by character."""
+    if connection.vendor == "mysql":
+        # Its usual collations hold "a" for "A", and for "a " too.
+        mariadb = connection.mysql_is_mariadb  # type: ignore[attr-defined]  # of this vendor
+        parameters["collation"] = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
+    return parameters
+
+
 class KeyField(CharField):
     """
     Text by which rows are found: compared character by character on every database.
@@ -78,12 +89,7 @@ class KeyField(CharField):
     """
 
     def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
-        parameters = super().db_parameters(connection)
-        if connection.vendor == "mysql":
-            # Its usual collations hold "a" for "A", and for "a " too.
-            mariadb = connection.mysql_is_mariadb  # type: ignore[attr-defined]  # of this vendor
-            parameters["collation"] = "utf8mb4_nopad_bin" if mariadb else "utf8mb4_0900_bin"
-        return parameters
+        return _compared_exactly(super().db_parameters(connection), connection)
 
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
@@ -104,6 +110,13 @@ class FreeTextField(TextField):
     def get_prep_value(self, value: Any) -> Any:
         value = super().get_prep_value(value)
         return value if value is None else escaped(value)
+
+
+class PathField(FreeTextField):
+    """The path of a step: as long as it likes, compared character by character."""
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> Any:
+        return _compared_exactly(super().db_parameters(connection), connection)
 
 
 class TypedJSONField(TextField):
@@ -145,7 +158,7 @@ class CursorField(TypedJSONField):
     """A Cursor: where an execution stands inside nested steps."""
 
     def write(self, value: Cursor) -> str:
-        return _dumps(value.to_dict())
+        return codec.compact(value.to_dict())
 
     def read(self, text: str) -> Cursor:
         return Cursor.from_dict(json.loads(text))
@@ -155,7 +168,7 @@ class CompensationsField(TypedJSONField):
     """A tuple of Compensations."""
 
     def write(self, value: tuple[Compensation, ...]) -> str:
-        return _dumps([compensation.to_dict() for compensation in value])
+        return codec.compact([compensation.to_dict() for compensation in value])
 
     def read(self, text: str) -> tuple[Compensation, ...]:
         return tuple(Compensation.from_dict(item) for item in json.loads(text))
@@ -165,11 +178,33 @@ class AnswersField(TypedJSONField):
     """A tuple of Answers."""
 
     def write(self, value: tuple[Answer, ...]) -> str:
-        return _dumps([answer.to_dict() for answer in value])
+        return codec.compact([answer.to_dict() for answer in value])
 
     def read(self, text: str) -> tuple[Answer, ...]:
         return tuple(Answer.from_dict(item) for item in json.loads(text))
 
 
-def _dumps(data: Any) -> str:
-    return json.dumps(data, separators=(",", ":"), allow_nan=False)
+class PartialIndex(models.Index):
+    """
+    An index of the rows that are as ``only`` says; of all rows, where a database has no such thing.
+
+    As Django's ``condition``, but that has each ``migrate`` warn users of MariaDB (models.W037).
+    """
+
+    def __init__(self, *, only: models.Q, **options: Any) -> None:
+        self.only = only
+        super().__init__(**options)
+
+    def deconstruct(self) -> Any:
+        path, args, options = super().deconstruct()
+        return path, args, {**options, "only": self.only}
+
+    def create_sql(
+        self,
+        model: type[models.Model],
+        schema_editor: BaseDatabaseSchemaEditor,
+        using: str = "",
+        **options: Any,
+    ) -> Statement:
+        partial = models.Index(fields=self.fields, name=self.name, condition=self.only)
+        return partial.create_sql(model, schema_editor, using, **options)

@@ -19,6 +19,7 @@ logger = logging.getLogger("django_workflows")
 workflow_started = Signal()
 workflow_finished = Signal()  # completed, failed or cancelled
 workflow_halted = Signal()
+workflow_reminded = Signal()  # a wait has stood open for as long as its step asked
 step_finished = Signal()  # completed, failed, skipped or compensated
 
 _SIGNALS = {
@@ -27,6 +28,7 @@ _SIGNALS = {
     "workflow.failed": workflow_finished,
     "workflow.cancelled": workflow_finished,
     "workflow.halted": workflow_halted,
+    "workflow.reminded": workflow_reminded,
     "step.completed": step_finished,
     "step.failed": step_finished,
     "step.skipped": step_finished,

@@ -61,9 +61,13 @@ def decode(data: Any) -> Any:
     return {key: decode(item) for key, item in data.items()}
 
 
+#: Writes plain JSON data as text; json.dumps() would make an encoder for each.
+compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def dumps(value: Any) -> str:
     """Return ``value`` as typed JSON text. Raise PayloadError, see encode()."""
-    return json.dumps(encode(value), separators=(",", ":"), allow_nan=False)
+    return compact(encode(value))
 
 
 def loads(text: str | bytes) -> Any:
@@ -78,6 +82,24 @@ def loads(text: str | bytes) -> Any:
 def normalise(value: Any) -> Any:
     """Return a copy of ``value`` as it will read after storage, or raise PayloadError."""
     return decode(encode(value))
+
+
+def kept(name: str, value: Any, most_bytes: int) -> Any:
+    """
+    Return ``value`` as it will read after storage.
+
+    Raise PayloadError where it cannot be kept, or is more than ``most_bytes`` of JSON; its path
+    begins with ``name``.
+    """
+    try:
+        text = dumps(value)
+    except PayloadError as error:
+        dot = "." if error.path and not error.path.startswith("[") else ""
+        raise PayloadError(f"{name}{dot}{error.path}", error.reason) from error
+    if len(text) > most_bytes:
+        reason = f"{len(text):,} bytes are more than MAX_PAYLOAD_BYTES ({most_bytes:,}) allows"
+        raise PayloadError(name, reason)
+    return loads(text)
 
 
 def _encode(value: Any, path: str, depth: int) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core.frames import Cursor
 from django_workflows.core.inputs import AnyInput, InputSpec
+from django_workflows.core.records import evolve
 from django_workflows.exceptions import StepError
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ BREAK, CONTINUE = "break", "continue"
 
 #: The target that ends the scope it stands in, as documents write it.
 FINISHED = "__FINISHED__"
+
+#: How the workflow's own scope ends where it is cancelled, and what it did is to be undone first.
+CANCELLED = "cancelled"
 
 #: How a scope ends, by the target that ends it; None is the end of its steps.
 _ENDS = {None: "end", FINISHED: "end", BREAK: BREAK, CONTINUE: CONTINUE}
@@ -57,7 +62,7 @@ class Graph:
         else:
             known = ", ".join(self.steps)
             raise StepError(f"There is no step {target!r} to go to here; there are: {known}.")
-        return replace(cursor, attempt=1, frame=None, outer_error=None, **moved)
+        return evolve(cursor, attempt=1, frame=None, outer_error=None, **moved)
 
     def _visits(self, cursor: Cursor, target: str) -> Mapping[str, int]:
         """Return how often each step was entered, once ``target`` is; see Cursor.visits."""
@@ -76,6 +81,12 @@ class Graph:
         again = {*below, *onward} - self.cyclic
         return {**cursor.visits, **{name: cursor.visits.get(name, 1) + 1 for name in sorted(again)}}
 
+    def bound(self, workflow: object) -> Graph:
+        """Return the graph with the methods of its steps bound; see Step.bound()."""
+        return replace(
+            self, steps={name: step.bound(workflow) for name, step in self.steps.items()}
+        )
+
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Step, Graph]]:
         """Yield path, step and scope of each step, nested ones after the step that holds them."""
         for name, step in self.steps.items():
@@ -83,6 +94,10 @@ class Graph:
             for scope, graph in step.scopes().items():
                 inner = f"{prefix}{name}/" + (f"{scope}/" if scope else "")
                 yield from graph.walk(inner)
+
+
+#: When a workflow is written: after each step with effects, or when it rests.
+STEP, HALT = DURABILITIES = ("step", "halt")
 
 
 # By identity: it holds mappings, and must do as the sender of a signal.
@@ -95,12 +110,34 @@ class WorkflowDefinition:
     version: str
     description: str = ""
     timeout: timedelta | None = None
+    durability: str = STEP
     graph: Graph
     input: InputSpec = field(default_factory=AnyInput)
     source: str = ""  # where it was written, for messages
     workflow: type | None = None  # the class it was compiled from; None for a document
     whole_ctx_result: bool = False  # documents: an end without a result yields the ctx
     keeps_undeclared: bool = False  # documents: a reference that nothing sets is no mistake
+    part_of: WorkflowDefinition | None = None  # where it is what the children of a step run
+    #: What children run that one of its steps starts: the body of a ForEach, a branch of a
+    #: distributed Parallel. By the workflow id of such a child: ``order/each_line``.
+    parts: dict[str, WorkflowDefinition] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.part_of is not None:
+            return
+        for path, step, _ in self.graph.walk():
+            for scope, graph in step.parts().items():
+                identifier = "/".join(filter(None, [self.id, path, scope]))
+                self.parts[identifier] = replace(
+                    self,
+                    id=identifier,
+                    graph=graph,
+                    input=AnyInput(),  # that of the whole was checked
+                    timeout=None,
+                    workflow=None,  # who listens to the class is told of its own executions
+                    whole_ctx_result=False,
+                    part_of=self,
+                )
 
     def __repr__(self) -> str:
         written = f" written at {self.source}" if self.source else ""
@@ -114,11 +151,45 @@ class WorkflowDefinition:
                 return step
         return None
 
+    @property
+    def fans_out(self) -> bool:
+        """Say whether a step of it starts a group of children, which must not be left alone."""
+        return any(step.fans_out for _, step, _ in self.graph.walk())
+
+    @property
+    def has_children(self) -> bool:
+        """Say whether one of its steps may start child executions."""
+        return any(step.fans_out or any(step.workflows()) for _, step, _ in self.graph.walk())
+
+    @property
+    def undoing(self) -> Graph:
+        """Return the graph whose steps undo others: that of the whole, also for a part."""
+        return self.graph if self.part_of is None else self.part_of.graph
+
     def to_dict(self) -> dict[str, Any]:
         """Return what core.graph.export() makes of it, as it is kept per version."""
         from django_workflows.core.graph import export  # it builds on this module
 
         return export(self)
+
+
+def find_definition(
+    workflow_id: str, lookup: Callable[[str], WorkflowDefinition]
+) -> WorkflowDefinition:
+    """
+    Return what ``lookup`` has under an id, or the part that another has under it.
+
+    Raise the LookupError that ``lookup`` raises.
+    """
+    try:
+        return lookup(workflow_id)
+    except LookupError:
+        names = workflow_id.split("/")
+        for end in range(len(names) - 1, 0, -1):
+            with suppress(LookupError):
+                found = lookup("/".join(names[:end]))
+                return (found.part_of or found).parts[workflow_id]
+        raise
 
 
 def plain_path(path: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from django_workflows.core import clock
 from django_workflows.core.frames import Cursor
 from django_workflows.core.ids import new_id
-from django_workflows.core.records import Record, as_value, wire
+from django_workflows.core.records import Record, as_value, evolve, wire
 from django_workflows.core.waits import Wait, WaitKind
 from django_workflows.exceptions import ExecutionFailed
 
@@ -134,12 +134,12 @@ class State:
 
     def with_ctx(self, /, **variables: Any) -> State:
         """Return a copy with ``variables`` set in ctx."""
-        return replace(self, ctx={**self.ctx, **variables})
+        return evolve(self, ctx={**self.ctx, **variables})
 
     def without_ctx(self, *names: str) -> State:
         """Return a copy with the variables ``names`` dropped from ctx."""
         kept = {name: value for name, value in self.ctx.items() if name not in names}
-        return replace(self, ctx=kept)
+        return evolve(self, ctx=kept)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +192,8 @@ class Execution(Record):
     claims: int = 0  # claims since a step last finished
     attempt: int = 1  # at the current step
     parent: str | None = None
+    parent_step: str | None = None  # path of the parent's step that started it
+    item: int | None = None  # which of that step's children it is, from 0
     idempotency_key: str | None = None  # unique in its workflow
     subject: str | None = None  # the model instance it is about: ``app.model:pk``
     started_by: str | None = None
@@ -267,6 +269,8 @@ class EntryAction(StrEnum):
     CANCELLED = "cancelled"
     FORKED = "forked"
     TIMED_OUT = "timed_out"
+    ABANDONED = "abandoned"  # its driver fell silent; another goes on
+    REMINDED = "reminded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +285,7 @@ class Entry(Record):
     duration_ms: int | None = None
     input: Any = None
     output: Any = None
+    sets: Mapping[str, Any] | None = None  # ctx variables that it set besides its output
     error: str | None = None
     traceback: str | None = None  # without local variables
     by: str | None = None
@@ -295,6 +300,7 @@ class Event(Record):
     execution_id: str
     workflow_id: str
     step: str | None = None
+    attempt: int | None = None  # at that step
     data: Mapping[str, Any] = field(default_factory=dict)
     timestamp: datetime = field(default_factory=clock.now)
 

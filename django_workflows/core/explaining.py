@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from django_workflows.core import clock
 from django_workflows.core.execution import Execution, ExecutionStatus
+from django_workflows.core.store import LOST
 from django_workflows.core.waits import Wait, WaitKind
 
+Tally = Callable[[str], Mapping[ExecutionStatus, int]]
 
-def explained(execution: Execution, waits: Sequence[Wait], *, known: bool = True) -> str:
-    """Return the sentence; ``waits`` are the open ones, ``known`` says if it is registered."""
+
+def explained(
+    execution: Execution,
+    waits: Sequence[Wait],
+    tally: Tally,
+    *,
+    known: bool = True,
+    unheard: str | None = None,
+) -> str:
+    """
+    Return the sentence.
+
+    ``waits`` are the open ones, ``tally`` says how many children of a step there are of each
+    status, ``known`` if it is registered, and ``unheard`` is its queue where no worker listens to
+    that.
+    """
     status = execution.status
     if not known and not status.is_final:
         return (
@@ -19,10 +35,9 @@ def explained(execution: Execution, waits: Sequence[Wait], *, known: bool = True
             " registered here: is its app installed?"
         )
     if status == ExecutionStatus.HALTED:
-        return " and ".join(_wait(wait) for wait in waits) or "halted, with no open wait"
+        return " and ".join(_wait(wait, tally) for wait in waits) or _without_wait(execution)
     if status == ExecutionStatus.PENDING:
-        queue = f" on queue {execution.queue}" if execution.queue else ""
-        return f"runnable since {_when(execution.updated_at)}, and waiting for a worker{queue}"
+        return _pending(execution, unheard)
     if status == ExecutionStatus.RUNNING:
         return _running(execution)
     if status == ExecutionStatus.FAILED:
@@ -30,6 +45,17 @@ def explained(execution: Execution, waits: Sequence[Wait], *, known: bool = True
     if status == ExecutionStatus.CANCELLED:
         return f"cancelled at {_step(execution)}: {execution.error}"
     return f"completed {_when(execution.finished_at)}"
+
+
+def _pending(execution: Execution, unheard: str | None) -> str:
+    able = "runnable"
+    if execution.error:
+        able = f"to undo its completed steps after {execution.error},"
+    since = _when(execution.updated_at)
+    if unheard is not None:
+        return f"{able} since {since}, but no worker listens on queue {unheard}"
+    queue = f" on queue {execution.queue}" if execution.queue else ""
+    return f"{able} since {since}, and waiting for a worker{queue}"
 
 
 def _running(execution: Execution) -> str:
@@ -42,7 +68,13 @@ def _running(execution: Execution) -> str:
     return f"{doing} {what}, attempt {execution.attempt}, driven by {execution.lease_owner}"
 
 
-def _wait(wait: Wait) -> str:
+def _without_wait(execution: Execution) -> str:
+    if execution.fence == 0 and execution.parent_step is not None:
+        return f"waiting for its turn among the children of {execution.parent_step}"
+    return "halted, with no open wait"
+
+
+def _wait(wait: Wait, tally: Tally) -> str:
     since = f"since {_when(wait.opened_at)}"
     until = f", until {_when(wait.wake_at)}" if wait.wake_at else ""
     if wait.kind == WaitKind.APPROVAL:
@@ -52,6 +84,8 @@ def _wait(wait: Wait) -> str:
         return f"waiting at {wait.step} for an approval by {who}{count} {since}{until}"
     if wait.kind == WaitKind.EVENT:
         return f"waiting at {wait.step} for the event {wait.key} {since}{until}"
+    if wait.kind == WaitKind.CHILD and wait.key is None:
+        return f"{_group(wait, tally(wait.step))} {since}"
     if wait.kind == WaitKind.CHILD:
         return f"waiting at {wait.step} for its child {wait.key} {since}"
     if wait.kind == WaitKind.RETRY:
@@ -59,6 +93,13 @@ def _wait(wait: Wait) -> str:
     if wait.kind == WaitKind.TIMER:
         return f"sleeping at {wait.step} {since}{until}"
     return f"halted at {wait.step} {since}: {wait.prompt or 'no reason given'}"
+
+
+def _group(wait: Wait, counts: Mapping[ExecutionStatus, int]) -> str:
+    live = sum(count for status, count in counts.items() if not status.is_final)
+    lost = sum(counts.get(status, 0) for status in LOST)
+    failed = f" ({lost:,} failed)" if lost else ""
+    return f"waiting for {live:,} of {wait.data['total']:,} children of {wait.step}{failed}"
 
 
 def _step(execution: Execution) -> str:

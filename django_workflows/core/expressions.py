@@ -175,3 +175,11 @@ def references(value: Any) -> Iterator[Reference]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from references(item)
+
+
+def whole_reference(value: Any) -> Reference | None:
+    """Return the reference that ``value`` is, and nothing beside it; else None."""
+    if isinstance(value, F):
+        return Reference.of(value)
+    found = _WHOLE.match(value) if isinstance(value, str) else None
+    return Reference.dotted(found[1]) if found else None

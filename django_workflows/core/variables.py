@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NoReturn
 
 from django_workflows.core.execution import State
+from django_workflows.core.records import evolve
 
 
 def copied(value: Any) -> Any:
@@ -54,4 +54,4 @@ class Variables(Mapping[str, Any]):
 
 def read_only(state: State) -> State:
     """Return ``state`` as the author's code gets it."""
-    return replace(state, ctx=Variables(state.ctx), input=Variables(state.input))
+    return evolve(state, ctx=Variables(state.ctx), input=Variables(state.input))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +13,13 @@ from enum import Enum
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from django_workflows.core import codec
-from django_workflows.core.definition import WorkflowDefinition, compile_graph, source_of
+from django_workflows.core.definition import (
+    STEP,
+    WorkflowDefinition,
+    compile_graph,
+    find_definition,
+    source_of,
+)
 from django_workflows.core.execution import Execution, ExecutionResult
 from django_workflows.core.inputs import AnyInput, DataclassInput, InputSpec
 from django_workflows.core.registry import Registry
@@ -36,14 +42,19 @@ class Workflow:
     """
     The base of every workflow: its steps are class attributes, in the order of the class body.
 
-    ``id`` is the class name in snake case unless given. ``timeout`` bounds the whole run, waits
-    included. A nested dataclass ``Input`` says what it takes; without one any mapping is taken.
+    ``id`` is the class name in snake case unless given. ``timeout``, in seconds or a timedelta,
+    bounds the whole run, waits included. A nested dataclass ``Input`` says what it takes; without
+    one any mapping is taken.
+
+    With ``durability = "halt"`` nothing is written between two rests (a halt, a wait, a child, an
+    ``atomic`` step, the end): quicker, and after a crash all steps since the last one run again.
     """
 
     id: ClassVar[str] = ""
     name: ClassVar[str] = ""
     version: ClassVar[str] = "1"
-    timeout: ClassVar[timedelta | None] = None
+    timeout: ClassVar[float | timedelta | None] = None
+    durability: ClassVar[str] = STEP
     definition: ClassVar[WorkflowDefinition]  # set by @register
 
     @classmethod
@@ -59,7 +70,47 @@ class Workflow:
 
 W = TypeVar("W", bound=type[Workflow])
 
-registry: Registry[WorkflowDefinition] = Registry("workflow id", UnknownWorkflow)
+
+class Workflows(Registry[WorkflowDefinition]):
+    """The definitions by workflow id; their parts, as children run them, are found as well."""
+
+    def add(
+        self,
+        name: str,
+        item: WorkflowDefinition,
+        *,
+        same: Callable[[WorkflowDefinition, WorkflowDefinition], bool] | None = None,
+    ) -> WorkflowDefinition:
+        """See Registry.add(). No workflow may have the id of another's part."""
+        taken = {part: whole for whole in self.values() for part in whole.parts}
+        clashes = [(name, taken[name])] if name in taken else []
+        clashes += [(part, item) for part in item.parts if part in list(self)]
+        for part, whole in clashes:
+            raise ConfigurationError(
+                f"The workflow id {part!r} is that of children which {whole!r} starts; give the"
+                " other workflow, or the step, another name."
+            )
+        return super().add(name, item, same=same)
+
+    def whole(self, name: str) -> WorkflowDefinition:
+        """Return what is registered under ``name`` itself, no part. Raise UnknownWorkflow."""
+        return super().__getitem__(name)
+
+    def ids(self) -> list[str]:
+        """Return every id that an execution may have: of the workflows, and of their parts."""
+        return sorted(part for whole in self.values() for part in (whole.id, *whole.parts))
+
+    def __getitem__(self, name: str) -> WorkflowDefinition:
+        return find_definition(name, self.whole)
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and bool(self[name])
+        except UnknownWorkflow:
+            return False
+
+
+registry = Workflows("workflow id", UnknownWorkflow)
 
 _installed: list[Hooks] = []
 
@@ -111,7 +162,8 @@ def compile_workflow(workflow: type[Workflow]) -> WorkflowDefinition:
         name=workflow.name or workflow.__name__,
         version=workflow.version,
         description=inspect.getdoc(workflow) or "" if workflow.__doc__ else "",
-        timeout=workflow.timeout,
+        timeout=_bound(workflow.timeout),
+        durability=workflow.durability,
         graph=replace(graph, steps=bound),
         input=_input(workflow),
         source=source_of(workflow),
@@ -176,3 +228,9 @@ _RESERVED = frozenset(name for name in dir(Workflow) if not name.startswith("__"
     "Input",
     "definition",
 }
+
+
+def _bound(timeout: Any) -> Any:
+    """Return a number of seconds as a timedelta; the rest is for validation to look at."""
+    is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    return timedelta(seconds=timeout) if is_number else timeout

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django_workflows.core import codec
-from django_workflows.core.definition import WorkflowDefinition, compile_graph
+from django_workflows.core.definition import STEP, WorkflowDefinition, compile_graph
 from django_workflows.core.document.inputs import read_inputs
 from django_workflows.core.document.nodes import Document, Node
 from django_workflows.core.document.steps import StepReader
@@ -83,6 +83,7 @@ def _definition(document: Document, root: Node, source: str) -> WorkflowDefiniti
         version=reader.written("version", "1.0"),
         description=reader.text("description"),
         timeout=timedelta(seconds=limit) if (limit := reader.seconds("timeout")) else None,
+        durability=reader.text("durability", STEP),
         input=read_inputs(reader.inner("inputs")),
         graph=compile_graph(reader.steps("steps"), follow=False),
         source=source,

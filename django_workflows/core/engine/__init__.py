@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from django_workflows.core import clock
-from django_workflows.core.definition import WorkflowDefinition
-from django_workflows.core.engine.arriving import settle_arrived, tell_parent
+from django_workflows.core.definition import WorkflowDefinition, find_definition
+from django_workflows.core.engine.agenda import Agenda
+from django_workflows.core.engine.answering import find_wait
+from django_workflows.core.engine.arriving import Awaken
+from django_workflows.core.engine.beginning import new_execution, refuse_atomic
+from django_workflows.core.engine.chores import Chores
 from django_workflows.core.engine.course import take
-from django_workflows.core.engine.driving import Drive, Limits, Stop, logger
+from django_workflows.core.engine.driving import Drive, logger
 from django_workflows.core.engine.heartbeat import BEATS_A_LEASE, Beat, heartbeat
-from django_workflows.core.engine.orphans import cancel_orphan
+from django_workflows.core.engine.leaving import Stop
+from django_workflows.core.engine.limits import Limits
 from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import (
-    FINAL_STATUSES,
     Event,
     Execution,
     ExecutionResult,
     ExecutionStatus,
 )
-from django_workflows.core.ids import canonical, new_id
-from django_workflows.core.inputs import checked
+from django_workflows.core.logs import log
+from django_workflows.core.presence import new_owner
 from django_workflows.core.store import Store
-from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
+from django_workflows.core.waits import Answer, Wait, WaitStatus
 from django_workflows.exceptions import (
-    ConfigurationError,
     InputError,
     StaleExecution,
+    StoreUnavailable,
     UnknownWorkflow,
 )
 
@@ -45,7 +46,8 @@ class Engine:
     ``emit`` is told of every transition after it was written; what it raises does no harm.
     ``lookup`` finds the definitions of child workflows by id. ``awaken`` is called with an
     execution that became pending by what happened here, such as the parent of a child that
-    ended; left out, it is driven here and now.
+    ended; left out, it is driven here, after what is being driven. Once ``stopping()``, what is
+    driven comes to rest after its current step, for another process to go on.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class Engine:
         threads: Threads | None = None,
         lookup: Callable[[str], WorkflowDefinition] | None = None,
         awaken: Callable[[Execution], object] | None = None,
+        stopping: Callable[[], bool] | None = None,
+        agenda: Agenda | None = None,
     ) -> None:
         self.definition = definition
         self.store = store
@@ -65,9 +69,11 @@ class Engine:
         self.limits = limits or Limits()
         self.threads = threads or Threads()
         self.lookup = lookup or self._only_own
-        self.awaken = awaken or self._drive_here
+        self.agenda = agenda or Agenda()
+        self.awaken = awaken or self.agenda.add
+        self.stopping = stopping
         if not store.supports_atomic:
-            self._refuse_atomic()
+            refuse_atomic(definition, store)
 
     # Verbs --------------------------------------------------------------------------------------
 
@@ -93,6 +99,7 @@ class Engine:
             execution_id,
             status=ExecutionStatus.RUNNING,
             started_at=now,
+            updated_at=now,
             lease_owner=owner,
             lease_expires_at=now + self.limits.lease,
             fence=1,
@@ -102,8 +109,7 @@ class Engine:
         stored = self.write(claimed)
         if stored.lease_owner != owner:
             return self.drive(stored.id) or self.result(stored.id)
-        self._tell("workflow.started", stored)
-        return self._drive(stored, [])
+        return self.drive_claimed(stored)
 
     def resume(
         self,
@@ -121,10 +127,10 @@ class Engine:
         """
         self.store.refuse_open_transaction()
         answer = Answer(response=response, approved=approved, by=by)
-        target, wait = self.find_wait(execution_id, step)
+        target, wait = find_wait(self.store, execution_id, step)
         settled = self.store.settle(target, wait, answer)
         if settled.status == ExecutionStatus.PENDING:
-            self.sibling(settled.workflow_id, awaken=None).drive(settled.id)
+            self.sibling(settled.workflow_id).drive(settled.id)
         return self.result(execution_id)
 
     def drive(self, execution_id: str) -> ExecutionResult | None:
@@ -136,10 +142,22 @@ class Engine:
         """
         self.store.refuse_open_transaction()
         execution = self.store.claim(execution_id, new_owner(), self.limits.lease)
-        if execution is None:
-            return None
-        self._tell("workflow.started" if execution.fence == 1 else "workflow.resumed", execution)
-        return self._drive(execution, self.store.waits(execution.id))
+        return None if execution is None else self.drive_claimed(execution)
+
+    def drive_claimed(self, execution: Execution) -> ExecutionResult:
+        """Drive an execution that was claimed for this engine, see drive()."""
+        # The first claim wrote both.
+        is_first = execution.started_at == execution.updated_at
+        self.tell("workflow.started" if is_first else "workflow.resumed", execution)
+        # Whatever opens a wait before the first claim lets the fence grow.
+        is_new = execution.fence == 1
+        with self.agenda.turn() as is_outermost:
+            result = self._drive(execution, [] if is_new else self.store.waits(execution.id))
+            if is_outermost and self.agenda.work_off(self._drive_next, self._is_stopping):
+                # What it waited for may have come, so that it went on.
+                now = self.result(execution.id)
+                result = result if now.status == result.status else now
+        return result
 
     def result(self, execution_id: str) -> ExecutionResult:
         """Return where an execution stands. Raise ExecutionNotFound."""
@@ -147,19 +165,6 @@ class Engine:
         if execution.status != ExecutionStatus.HALTED:
             return execution.to_result()
         return execution.to_result(self.store.waits(execution.id, status=WaitStatus.OPEN))
-
-    def find_wait(self, execution_id: str, step: str | None) -> tuple[str, str | None]:
-        """
-        Return the execution and step that an answer is meant for: through children, to the last.
-
-        Resuming a parent that waits for its child resumes the child.
-        """
-        execution = self.store.load(execution_id)
-        waits = self.store.waits(execution.id, status=WaitStatus.OPEN)
-        named = [wait for wait in waits if step is None or step in {wait.step, wait.id}]
-        if len(named) == 1 and named[0].kind == WaitKind.CHILD and named[0].key:
-            return self.find_wait(named[0].key, None)
-        return execution.id, step
 
     # Driving ------------------------------------------------------------------------------------
 
@@ -174,79 +179,91 @@ class Engine:
                 limits=self.limits,
                 threads=self.threads,
                 waits=waits,
+                stopping=self.stopping,
             )
             error: BaseException | None = None
             try:
-                with heartbeat.keep(self._beat(execution)):
+                with heartbeat.keep(self._beat(drive)):
                     error = take(self, drive)
             except Stop as stop:
                 if not isinstance(stop.error, StaleExecution):
+                    if isinstance(stop.error, StoreUnavailable):
+                        stop.error.driven = (execution.id, execution.fence)
                     raise stop.error from stop.error.__cause__
                 logger.info("%s", stop.error, extra={"execution_id": execution.id})
                 return self.result(execution.id)
             execution = drive.execution
-            self._end_orphans(drive)
-            again = self._came_meanwhile(drive)
+            again = self._go_on(drive)
             if again is None:
                 break
             execution, waits = again
-        if execution.status in FINAL_STATUSES:
-            tell_parent(self.store, execution, self.awaken)
         return execution.to_result(
             [wait for wait in drive.waits.values() if wait.status == WaitStatus.OPEN], error
         )
 
-    def _end_orphans(self, drive: Drive) -> None:
-        """Cancel the children that the drive gave up."""
-        reason = f"{drive.execution.id} waits for it no more"
-        for child in drive.orphans:
-            cancel_orphan(self.store, child, reason, None, self._tell_cancelled)
+    def _go_on(self, drive: Drive) -> tuple[Execution, list[Wait]] | None:
+        """
+        Do the chores that the drive has left.
 
-    def _tell_cancelled(self, execution: Execution, reason: str) -> None:
-        self._tell("workflow.cancelled", execution, reason=reason)
-
-    def _beat(self, execution: Execution) -> Beat:
-        """Return how the lease of a claimed execution is kept."""
-        lease = self.limits.lease
-        return Beat(
-            renew=partial(self.store.renew, execution.id, execution.fence, lease),
-            every=lease.total_seconds() / BEATS_A_LEASE,
-            clean_up=self.threads.clean_up,
-        )
-
-    def _came_meanwhile(self, drive: Drive) -> tuple[Execution, list[Wait]] | None:
-        """Return the execution, claimed, and its waits where it can go on at once."""
+        Return the execution, claimed, and its waits where it can go on at once.
+        """
         execution = drive.execution
-        if execution.status == ExecutionStatus.RUNNING:
+        mine: list[Execution] = []
+
+        def awaken(woken: Execution) -> None:
+            (mine.append if woken.id == execution.id else self.awaken)(woken)
+
+        self.do_left(drive, awaken)
+        if execution.status == ExecutionStatus.RUNNING:  # an answer came while it was to halt
             return execution, self.store.waits(execution.id)
-        if execution.status == ExecutionStatus.HALTED and settle_arrived(
-            self.store, drive.waits.values()
-        ):
+        if execution.status == ExecutionStatus.PENDING:  # given back
+            self.awaken(execution)
+        elif mine:
             claimed = self.store.claim(execution.id, new_owner(), self.limits.lease)
             if claimed is not None:
                 return claimed, self.store.waits(execution.id)
         return None
 
+    def do_left(self, drive: Drive, awaken: Awaken | None = None) -> None:
+        """Do the chores that a drive has written."""
+        left, drive.left = drive.left, []
+        Chores(self.store, awaken or self.awaken, self.tell).do(left)
+
+    def _beat(self, drive: Drive) -> Beat:
+        """Return how the lease of a claimed execution is kept."""
+        lease, execution = self.limits.lease, drive.execution
+        # Of what is not committed yet, as in a TestCase, the other thread sees nothing.
+        blind = partial(self.store.renew, execution.id, execution.fence, lease)
+        return Beat(
+            renew=drive.renew if self.threads.allowed() else blind,
+            every=lease.total_seconds() / BEATS_A_LEASE,
+            clean_up=self.threads.clean_up,
+        )
+
     # Children -----------------------------------------------------------------------------------
 
     def sibling(self, workflow_id: str, **changes: Any) -> Engine:
         """Return the same engine for another workflow."""
-        awaken = None if self.awaken == self._drive_here else self.awaken
         return Engine(
-            self.lookup(workflow_id),
+            find_definition(workflow_id, self.lookup),
             self.store,
             **{
                 "emit": self.emit,
                 "limits": self.limits,
                 "threads": self.threads,
                 "lookup": self.lookup,
-                "awaken": awaken,
+                "awaken": self.awaken,
+                "stopping": self.stopping,
+                "agenda": self.agenda,
                 **changes,
             },
         )
 
-    def _drive_here(self, execution: Execution) -> None:
+    def _drive_next(self, execution: Execution) -> None:
         self.sibling(execution.workflow_id).drive(execution.id)
+
+    def _is_stopping(self) -> bool:
+        return self.stopping is not None and self.stopping()
 
     def _only_own(self, workflow_id: str) -> WorkflowDefinition:
         if workflow_id == self.definition.id:
@@ -259,28 +276,8 @@ class Engine:
         self, input: Mapping[str, Any] | None, execution_id: str | None, **fields: Any
     ) -> Execution:
         """Return a new execution, not written yet; see create()."""
-        definition = self.definition
-        cleaned = checked(definition.input, definition.id, input, self.limits.payload_bytes)
-        if execution_id is not None and canonical(execution_id) is None:
-            raise InputError(
-                definition.id,
-                {"execution_id": f"{execution_id!r} is no UUID; give your own as idempotency_key="},
-            )
-        now = clock.now()
-        deadline = now + definition.timeout if definition.timeout is not None else None
-        return Execution(
-            **{
-                "id": canonical(execution_id) if execution_id else new_id(),
-                "workflow_id": definition.id,
-                "workflow_version": definition.version,
-                "input": cleaned,
-                "created_at": now,
-                "updated_at": now,
-                "deadline_at": deadline,
-                "current_step": definition.graph.first,
-                **fields,
-            }
-        )
+        most = self.limits.payload_bytes
+        return new_execution(self.definition, input, execution_id, most_bytes=most, **fields)
 
     def write(self, execution: Execution) -> Execution:
         """Write what new() returned, or return what is there already; see create()."""
@@ -292,22 +289,14 @@ class Engine:
             )
         return stored
 
-    def _refuse_atomic(self) -> None:
-        atomic = [path for path, step, _ in self.definition.graph.walk() if step.atomic]
-        if atomic:
-            raise ConfigurationError(
-                f"{type(self.store).__name__} cannot commit a step's own writes with its"
-                f" checkpoint, which {', '.join(atomic)} of {self.definition.id!r} asks for"
-                " (atomic)."
-            )
-
-    def _tell(self, name: str, execution: Execution, **data: Any) -> None:
+    def tell(self, name: str, execution: Execution, /, **data: Any) -> None:
         event = Event(
             name=name, execution_id=execution.id, workflow_id=execution.workflow_id, data=data
         )
         self._emit(event)
 
     def _emit(self, event: Event) -> None:
+        log(event)
         if self.emit is not None:
             self.robustly(self.emit, event)
 
@@ -319,8 +308,3 @@ class Engine:
             logger.exception(
                 "A subscriber failed on %s", event.name, extra={"execution_id": event.execution_id}
             )
-
-
-def new_owner() -> str:
-    """Return a lease owner that nobody had before, not even this process."""
-    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(6)}"

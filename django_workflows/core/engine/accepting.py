@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import codec
 from django_workflows.core.definition import FINISHED
-from django_workflows.core.engine.driving import Accepted
+from django_workflows.core.engine.staging import Accepted
 from django_workflows.core.execution import (
     Compensation,
     ContinueResult,
@@ -20,6 +19,7 @@ from django_workflows.core.execution import (
     StepOutcome,
 )
 from django_workflows.core.frames import Cursor, StepFrame
+from django_workflows.core.records import evolve
 from django_workflows.core.waits import Wait
 from django_workflows.exceptions import OutputError, PayloadError, StepError
 
@@ -80,7 +80,7 @@ def _halt(run: StepRun, halt: HaltResult) -> Accepted:
     )
     run.drive.open(wait)
     run.drive.log(entry_of(run, EntryAction.HALTED, data), "step.halted", data=data)
-    cursor = replace(run.cursor, frame=StepFrame(halted=True))
+    cursor = evolve(run.cursor, frame=StepFrame(halted=True))
     run.walk.put(cursor, state)
     return Accepted(cursor=cursor, state=state, halt=halt)
 
@@ -93,14 +93,17 @@ def _proceed(run: StepRun, after: State, result: ContinueResult) -> Accepted:
     if result.has_output:
         if key is not None:
             ctx[key] = output
-        cursor = replace(cursor, last=key, output=output if key is None else None)
+        cursor = evolve(cursor, last=key, output=output if key is None else None)
     if cursor.rescue:
         ctx = with_last_error(ctx, cursor.outer_error)
-    state = replace(after, ctx=ctx)
+    state = evolve(after, ctx=ctx)
     target = FINISHED if result.finish else result.next_step or run.graph.follow[run.step.name]
     cursor = run.graph.advance(cursor, target)
     shown = output if result.has_output else changed or None
-    run.drive.log(entry_of(run, EntryAction.COMPLETED, shown), "step.completed", output=shown)
+    entry = entry_of(run, EntryAction.COMPLETED, shown)
+    if result.has_output and changed:
+        entry = evolve(entry, sets=changed)
+    run.drive.log(entry, "step.completed", output=shown)
     if run.step.compensate is not None:
         _remember(run, ctx)
     run.walk.put(cursor, state)
@@ -164,17 +167,7 @@ def kept(run: StepRun, what: str, value: Any) -> Any:
     """Return ``value`` as it will read after storage; raise OutputError naming step and path."""
     if value is None or value is True or value is False:
         return value
-    limit = run.drive.limits.payload_bytes
     try:
-        text = codec.dumps(value)
-        if len(text) > limit:
-            raise PayloadError(
-                "", f"{len(text):,} bytes are more than MAX_PAYLOAD_BYTES ({limit:,}) allows"
-            )
-        return codec.loads(text)
+        return codec.kept(what, value, run.drive.limits.payload_bytes)
     except PayloadError as error:
-        dot = "." if error.path and not error.path.startswith("[") else ""
-        place = f"{what}{dot}{error.path}"
-        raise OutputError(
-            f"Step {run.state.path!r} cannot keep its {place}: {error.reason}."
-        ) from error
+        raise OutputError(f"Step {run.state.path!r} cannot keep its {error}.") from error

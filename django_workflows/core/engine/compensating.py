@@ -8,13 +8,18 @@ from datetime import timedelta
 from functools import partial
 
 from django_workflows.core import clock
+from django_workflows.core.definition import CANCELLED
 from django_workflows.core.engine.accepting import entry_of, kept
-from django_workflows.core.engine.driving import Accepted, Drive
+from django_workflows.core.engine.driving import Drive
+from django_workflows.core.engine.failing import log_failure
+from django_workflows.core.engine.leaving import Leave
+from django_workflows.core.engine.staging import Accepted
 from django_workflows.core.engine.visiting import StepRun
 from django_workflows.core.engine.walking import ScopeWalk
 from django_workflows.core.execution import (
     Compensation,
     ContinueResult,
+    Entry,
     EntryAction,
     ExecutionStatus,
     State,
@@ -44,10 +49,16 @@ def compensate(drive: Drive, scope: ScopeWalk) -> Wait | None:
     pause for longer than a worker should.
     """
     while drive.compensations:
+        if drive.stopping is not None and drive.stopping():
+            raise Leave
         wait = _undo(drive, scope, drive.compensations[-1])
         if wait is not None:
             return wait
     error = drive.execution.error
+    if drive.cursor.end == CANCELLED:
+        drive.events.append(drive.event("workflow.cancelled", reason=error))
+        drive.checkpoint(status=ExecutionStatus.CANCELLED, **drive.released())
+        return None
     drive.events.append(drive.event("workflow.failed", drive.cursor.at, error=error))
     drive.checkpoint(status=ExecutionStatus.FAILED, **drive.released())
     return None
@@ -60,7 +71,7 @@ def _undo(drive: Drive, scope: ScopeWalk, undo: Compensation) -> Wait | None:
         if paused.status == WaitStatus.OPEN:
             return paused
         drive.close(paused, WaitStatus.TAKEN)
-    graph = drive.definition.graph
+    graph = drive.definition.undoing
     state = replace(
         drive.state(),
         ctx={**drive.ctx, **undo.ctx},
@@ -99,7 +110,7 @@ def _failed(run: StepRun, undo: Compensation, error: Exception) -> Wait | None:
     drive, policy = run.drive, run.step.retry
     if policy.wants(error, undo.attempt):
         pause = policy.pause(undo.attempt)
-        run.log_failure(EntryAction.RETRIED, error, pause=pause)
+        log_failure(run, EntryAction.RETRIED, error, pause=pause)
         again = replace(undo, attempt=undo.attempt + 1)
         drive.compensations = (*drive.compensations[:-1], again)
         if pause > LONGEST_PAUSE_IN_PROCESS:
@@ -107,7 +118,7 @@ def _failed(run: StepRun, undo: Compensation, error: Exception) -> Wait | None:
         drive.checkpoint()
         time.sleep(pause)
         return None
-    run.log_failure(EntryAction.FAILED, error)
+    log_failure(run, EntryAction.FAILED, error)
     give_up(drive, error)
     return None
 
@@ -119,6 +130,20 @@ def give_up(drive: Drive, error: Exception) -> None:
     undo, drive.compensations = drive.compensations[-1], drive.compensations[:-1]
     not_undone = f"{undo.step!r} could not be undone: {describe(error)}"
     drive.checkpoint(error=f"{drive.execution.error} (and {not_undone})")
+
+
+def give_up_poisoned(drive: Drive, error: Exception) -> None:
+    """Go on without a compensation that kills its driver each time; the history says so, too."""
+    for undo in drive.compensations[-1:]:
+        entry = Entry(
+            execution_id=drive.execution.id,
+            step_id=f"{undo.target}:{undo.step}",
+            action=EntryAction.FAILED,
+            attempt=undo.attempt,
+            error=describe(error),
+        )
+        drive.entries.append(entry)
+    give_up(drive, error)
 
 
 def _pause(run: StepRun, error: Exception, pause: float) -> Wait:

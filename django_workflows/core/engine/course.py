@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from django_workflows.core.engine.compensating import compensate, give_up
-from django_workflows.core.engine.driving import Drive, Late, logger
+from django_workflows.core.engine.compensating import compensate, give_up_poisoned
+from django_workflows.core.engine.driving import Drive, logger
+from django_workflows.core.engine.leaving import Late, Leave
 from django_workflows.core.engine.walking import ScopeWalk
-from django_workflows.core.execution import ExecutionStatus, HaltResult
+from django_workflows.core.execution import (
+    Entry,
+    EntryAction,
+    Execution,
+    ExecutionStatus,
+    HaltResult,
+)
 from django_workflows.core.waits import WaitStatus
-from django_workflows.exceptions import StepError, describe
+from django_workflows.exceptions import StepError, WorkflowTimeout, describe
 
 if TYPE_CHECKING:
     from django_workflows.core.engine import Engine
 
 
 def take(engine: Engine, drive: Drive) -> BaseException | None:
-    """Walk from where the execution stands; return the error where it failed."""
+    """Walk from where the execution stands, until it rests; return the error where it failed."""
+    awakened: list[Execution] = []
+    # Awakened later: one that is driven here must not hold up the branches of this one.
+    drive.do_left = partial(engine.do_left, drive, awakened.append)
+    error = None
+    try:
+        error = _take(engine, drive)
+    except Leave:
+        drive.give_back()
+    for execution in awakened:
+        engine.awaken(execution)
+    return error
+
+
+def _take(engine: Engine, drive: Drive) -> BaseException | None:
     claims = drive.execution.claims
     poisoned = StepError(f"Poisoned: claimed {claims} times in a row without finishing a step.")
     if drive.execution.error is not None:
+        drive.deadline_at = None  # an earlier version kept it while it undid
         if claims > engine.limits.claims:
-            give_up(drive, poisoned)
+            give_up_poisoned(drive, poisoned)
         _compensate(engine, drive)
         return None
     if claims > engine.limits.claims:
         return _fail(engine, drive, poisoned)
     if drive.cursor.at is None:
-        drive.take_delay()
+        drive.begin()
     try:
         ended = ScopeWalk(engine, drive, drive.put).walk(
             engine.definition.graph, drive.cursor, drive.state()
@@ -52,16 +75,42 @@ def _fail(engine: Engine, drive: Drive, error: BaseException) -> BaseException:
         engine.definition.id,
         drive.cursor.at,
         message,
-        extra={"execution_id": drive.execution.id, "workflow_id": engine.definition.id},
+        extra={
+            "event": "workflow.failed",
+            "execution_id": drive.execution.id,
+            "workflow_id": engine.definition.id,
+            "step": drive.cursor.at,
+            "attempt": drive.cursor.attempt,
+        },
     )
-    drive.withdraw("")
+    _tell_why(drive, error, message)
+    drive.let_go()
     if drive.compensations:
+        drive.deadline_at = None
         drive.checkpoint(error=message)
+        engine.do_left(drive)  # its children stop before what they build on is undone
         _compensate(engine, drive)
         return error
     drive.events.append(drive.event("workflow.failed", drive.cursor.at, error=message))
     drive.checkpoint(status=ExecutionStatus.FAILED, error=message, **drive.released())
     return error
+
+
+def _tell_why(drive: Drive, error: BaseException, message: str) -> None:
+    """Stage the entry of an error that is no step's, such as a deadline that has passed."""
+    is_told = any(entry.action == EntryAction.FAILED for entry in drive.entries)
+    if is_told or hasattr(error, "workflow_step"):
+        return
+    action = EntryAction.TIMED_OUT if isinstance(error, WorkflowTimeout) else EntryAction.FAILED
+    drive.entries.append(
+        Entry(
+            execution_id=drive.execution.id,
+            step_id=drive.cursor.at or drive.execution.current_step or "",
+            action=action,
+            attempt=drive.cursor.attempt,
+            error=message,
+        )
+    )
 
 
 def _compensate(engine: Engine, drive: Drive) -> None:

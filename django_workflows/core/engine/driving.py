@@ -1,82 +1,49 @@
-"""One driver's hold on one execution: what is in memory, what is staged, and the checkpoints."""
+"""One driver's hold on one execution: the checkpoints of what is staged."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from threading import RLock
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import local
+from time import monotonic
+from typing import Any, TypeVar
 
 from django_workflows.core import clock
+from django_workflows.core.chores import Chore, ChoreKind
+from django_workflows.core.definition import HALT, WorkflowDefinition
+from django_workflows.core.engine.leaving import Late, Leave, Stop
+from django_workflows.core.engine.limits import Limits
+from django_workflows.core.engine.staging import Accepted, Staging
 from django_workflows.core.engine.threads import Threads
-from django_workflows.core.execution import (
-    Compensation,
-    Entry,
-    Event,
-    Execution,
-    ExecutionStatus,
-    HaltResult,
-    State,
-)
-from django_workflows.core.frames import Cursor
+from django_workflows.core.execution import FINAL_STATUSES, Event, Execution, ExecutionStatus
+from django_workflows.core.records import evolve
 from django_workflows.core.store import Store, without_closed
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import StaleExecution, StoreUnavailable, WorkflowTimeout
-
-if TYPE_CHECKING:
-    from django_workflows.core.definition import WorkflowDefinition
+from django_workflows.exceptions import (
+    StaleExecution,
+    StoreUnavailable,
+    WorkflowTimeout,
+    describe,
+)
 
 T = TypeVar("T")
 
 logger = logging.getLogger("django_workflows")
 
-#: Pure steps write nothing, so a circle of them must not gather entries for ever.
-MOST_STAGED = 500
+#: Seconds without a write after which a connection may have been closed by the other end.
+IDLE = 1.0
+
+#: What a wait of these kinds waits for may have come before it was written.
+_MET = {WaitKind.EVENT, WaitKind.CHILD}
 
 
-class Stop(BaseException):
-    """
-    Carries what must end the drive at once, past every handler of the author's errors.
-
-    Such as a stale fence, or a store that does not answer.
-    """
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """The bounds within which an engine works."""
-
-    lease: timedelta = timedelta(seconds=60)
-    payload_bytes: int = 1_048_576
-    visits: int = 10_000  # to one step on a cycle, in one execution
-    depth: int = 20  # of children within children
-    claims: int = 5  # in a row without a finished step
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """What became of a step: where its scope stands, or that it halts."""
-
-    cursor: Cursor
-    state: State
-    halt: HaltResult | None = None
-    stopped: bool = False  # see ContinueResult.stopped
-    changes: Mapping[str, Any] = field(default_factory=dict)  # for the checkpoint
-
-
-class Drive:
+class Drive(Staging):
     """
     Drives one claimed execution.
 
-    What steps do is staged here, and checkpoint() writes it as one. ``lock`` guards all of it:
-    branches run in threads, and their checkpoints write the same row one after another.
+    What steps do is staged, and checkpoint() writes it as one. ``lock`` guards all of it: branches
+    run in threads, and their checkpoints write the same row one after another.
     """
 
     def __init__(
@@ -89,97 +56,19 @@ class Drive:
         limits: Limits,
         threads: Threads,
         waits: Sequence[Wait] = (),
+        stopping: Callable[[], bool] | None = None,
     ) -> None:
-        self.execution = execution  # as it is stored
-        self.definition = definition
-        self.store = store
+        super().__init__(execution, definition, store, waits)
         self.emit = emit
         self.limits = limits
         self.threads = threads
-        self.cursor: Cursor = execution.frames
-        self.ctx: Mapping[str, Any] = execution.ctx
-        self.compensations = execution.compensations
-        self.entries: list[Entry] = []
-        self.changed: list[Wait] = []
-        self.events: list[Event] = []
-        self.orphans: list[str] = []  # children that nobody waits for any more
-        self.waits = {wait.step: wait for wait in waits if wait.status in _PENDING_WAITS}
-        self.lock = RLock()
-
-    # State --------------------------------------------------------------------------------------
-
-    def state(self) -> State:
-        """Return the state at the root, as steps will see it."""
-        execution = self.execution
-        return State(
-            execution_id=execution.id,
-            workflow_id=execution.workflow_id,
-            workflow_version=execution.workflow_version,
-            input=execution.input,
-            ctx=self.ctx,
-            origin=execution,
-            reader=self.history,
-        )
-
-    def put(self, cursor: Cursor, state: State) -> None:
-        """Move to ``cursor`` in the root scope, in memory only."""
-        self.cursor = cursor
-        self.ctx = state.ctx
-
-    def history(self) -> list[Entry]:
-        """Return the entries, written and staged."""
-        with self.lock:
-            return [*self.store.entries(self.execution.id), *self.entries]
-
-    # Staging ------------------------------------------------------------------------------------
-
-    def log(self, entry: Entry, event: str, **data: Any) -> None:
-        """Stage an entry, and the event of the same transition."""
-        with self.lock:
-            self.entries.append(entry)
-            self.events.append(self.event(event, entry.step_id, **data))
-
-    def event(self, name: str, step: str | None = None, **data: Any) -> Event:
-        """Return an event of this execution."""
-        return Event(
-            name=name,
-            execution_id=self.execution.id,
-            workflow_id=self.execution.workflow_id,
-            step=step,
-            data=data,
-        )
-
-    def open(self, wait: Wait) -> None:
-        """Stage a wait."""
-        with self.lock:
-            self.waits[wait.step] = wait
-            self.changed.append(wait)
-
-    def close(self, wait: Wait, status: WaitStatus) -> None:
-        """Stage the end of a wait."""
-        with self.lock:
-            self.waits.pop(wait.step, None)
-            self.changed.append(replace(wait, status=status))
-            if status == WaitStatus.WITHDRAWN and wait.kind == WaitKind.CHILD and wait.key:
-                self.orphans.append(wait.key)
-
-    def take_delay(self) -> None:
-        """Stage the end of the timer before which the execution was not to begin."""
-        for wait in [wait for wait in self.waits.values() if wait.status == WaitStatus.SETTLED]:
-            self.close(wait, WaitStatus.TAKEN)
-
-    def withdraw(self, prefix: str) -> None:
-        """Stage the end of every wait whose path starts with ``prefix``."""
-        with self.lock:
-            for wait in [wait for wait in self.waits.values() if wait.step.startswith(prefix)]:
-                self.close(wait, WaitStatus.WITHDRAWN)
-
-    def compensate_with(self, compensation: Compensation) -> None:
-        """Remember how to undo a step that completed."""
-        with self.lock:
-            self.compensations = (*self.compensations, compensation)
-
-    # Writing ------------------------------------------------------------------------------------
+        self.left: list[Chore] = []  # written, and to be done by this driver
+        self.do_left: Callable[[], object] | None = None  # does them, while it still drives
+        self.has_written = False
+        self.stopping = stopping
+        self.is_lost = False  # the lease could not be renewed: another has it, or it is cancelled
+        self.used = local()  # when each thread wrote last: connections are a thread's own
+        self.used.at = monotonic()  # the claim
 
     def snapshot(self, **changes: Any) -> Execution:
         """Return the execution as it would be written now."""
@@ -191,25 +80,38 @@ class Drive:
             "attempt": self.cursor.attempt,
             "compensations": self.compensations,
             "updated_at": now,
+            "deadline_at": self.deadline_at,
             "lease_expires_at": now + self.limits.lease,
             "claims": 0,
             **changes,
         }
-        return replace(self.execution, **values)
+        return evolve(self.execution, **values)
 
     def checkpoint(self, **changes: Any) -> None:
         """Write what is staged. Raise Stop where that is refused, with nothing written."""
         with self.lock:
+            self._reconnect()
             after = self._write(**changes)
             self._written(after)
+            if after.status == ExecutionStatus.RUNNING:
+                self._meet()
+
+    def before_children(self) -> None:
+        """Write what children build on, of a workflow that is written at its rests alone."""
+        if self.definition.durability == HALT and self.entries:
+            self.checkpoint()
 
     def suspend(self, event: Event, **changes: Any) -> None:
         """Write what is staged as a halt; where an answer came meanwhile, it goes on running."""
         with self.lock:
+            self._reconnect()
             after = self.snapshot(**changes)
             waits = without_closed(self.changed)
+            self._leave_to_meet(self.waits.values())
             try:
-                stored = self.store.suspend(after, self.entries, after.fence, waits)
+                stored = self.store.suspend(
+                    after, self.entries, after.fence, waits, chores=self.chores
+                )
             except Exception as error:
                 raise Stop(error) from error
             if stored.status == ExecutionStatus.HALTED:
@@ -219,17 +121,63 @@ class Drive:
     def _write(self, **changes: Any) -> Execution:
         after = self.snapshot(**changes)
         waits = without_closed(self.changed)
+        self._leave_to_meet(waits)
+        if after.parent is not None and after.status in FINAL_STATUSES:
+            self.chores.append(Chore(kind=ChoreKind.MEET, execution_id=after.parent))
         try:
             self.store.checkpoint(
-                after, self.entries, self.execution.fence, waits, previous=self.execution
+                after,
+                self.entries,
+                self.execution.fence,
+                waits,
+                chores=self.chores,
+                previous=self.execution,
             )
         except (StaleExecution, StoreUnavailable) as error:
             raise Stop(error) from error
         return after
 
+    def _leave_to_meet(self, waits: Iterable[Wait]) -> None:
+        if any(wait.kind in _MET and wait.status == WaitStatus.OPEN for wait in waits):
+            # Due now: what was there before a timeout passes is to be found before it.
+            execution_id, now = self.execution.id, clock.now()
+            self.chores.append(Chore(kind=ChoreKind.MEET, execution_id=execution_id, due_at=now))
+
+    def _meet(self) -> None:
+        """Look now for what a branch has begun to wait for: the others may run on for long."""
+        others = [chore for chore in self.left if chore.kind != ChoreKind.MEET]
+        if self.do_left is None or len(others) == len(self.left):
+            return
+        self.left = [chore for chore in self.left if chore.kind == ChoreKind.MEET]
+        try:
+            self.do_left()
+        except StoreUnavailable as error:
+            raise Stop(error) from error
+        except Exception:
+            # It is written that it is to be done, so a supervisor tries again.
+            execution = self.execution
+            extra = {"execution_id": execution.id, "workflow_id": execution.workflow_id}
+            logger.exception(
+                "What execution %s waits for could not be met", execution.id, extra=extra
+            )
+        finally:
+            self.left += others
+
+    def _reconnect(self) -> None:
+        """Have the store look after its connection, where this thread has not used it for long."""
+        if monotonic() - getattr(self.used, "at", 0.0) < IDLE:
+            return
+        try:
+            self.store.refresh()
+        except StoreUnavailable as error:
+            raise Stop(error) from error
+
     def _written(self, after: Execution) -> None:
+        self.used.at = monotonic()
         self.execution = after
-        self.entries, self.changed = [], []
+        self.has_written = True
+        self.left += self.chores
+        self.entries, self.changed, self.chores = [], [], []
         self.tell()
 
     def tell(self) -> None:
@@ -257,6 +205,7 @@ class Drive:
         with ExitStack() as held:
             if not self.store.concurrent_writers:
                 held.enter_context(self.lock)
+            self._reconnect()
             try:
                 with self.store.atomic():
                     self.store.on_commit(lambda: committed.append(True))
@@ -272,19 +221,26 @@ class Drive:
                     if kept is not None:
                         undo()
                         self._restore(kept)
+                    if isinstance(error, StoreUnavailable):  # at its begin, or its commit
+                        raise Stop(error) from error
                     raise
             self._written(after)
         return accepted
 
-    def _kept(self) -> tuple[Any, ...]:
-        """Return what is staged and where the scopes stand, for _restore()."""
-        places = (self.cursor, self.ctx, self.compensations, dict(self.waits))
-        staged = (list(self.entries), list(self.changed), list(self.events), list(self.orphans))
-        return places + staged
+    def unless_lost(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` does. Raise Stop where the store went away under it."""
+        try:
+            return work()
+        except Exception as error:
+            if not self.store.lost_by(error):
+                raise
+            raise Stop(StoreUnavailable(type(self.store).__name__, describe(error))) from error
 
-    def _restore(self, kept: tuple[Any, ...]) -> None:
-        self.cursor, self.ctx, self.compensations, self.waits = kept[:4]
-        self.entries, self.changed, self.events, self.orphans = kept[4:]
+    def renew(self) -> None:
+        """Renew the lease, or note that it is lost."""
+        execution = self.execution
+        if not self.store.renew(execution.id, execution.fence, self.limits.lease):
+            self.is_lost = True
 
     def or_undone(self, write: Callable[[], T], undo: Callable[[], object]) -> T:
         """Return what ``write`` does; where it raises, nothing of it stays in memory."""
@@ -297,29 +253,23 @@ class Drive:
                 self._restore(kept)
                 raise
 
-    def complete(self, result: Any) -> dict[str, Any]:
-        """Stage the end, and return the changes that a checkpoint must write for it."""
-        self.withdraw("")
-        self.events.append(self.event("workflow.completed", result=result))
-        return {"status": ExecutionStatus.COMPLETED, "result": result, **self.released()}
+    def give_back(self) -> None:
+        """Give the lease back, with no claim counted, for another to drive on."""
+        claims = 0 if self.has_written else max(0, self.execution.claims - 1)
+        self.checkpoint(
+            status=ExecutionStatus.PENDING, lease_owner=None, lease_expires_at=None, claims=claims
+        )
 
-    def released(self) -> dict[str, Any]:
-        """Return the changes that end the lease and the run."""
-        return {"lease_owner": None, "lease_expires_at": None, "finished_at": clock.now()}
-
-    def refuse_late(self) -> None:
-        """Raise Late where the deadline of the workflow has passed."""
-        deadline = self.execution.deadline_at
+    def refuse_to_go_on(self) -> None:
+        """Raise Leave where this process is to stop, Late past the deadline, Stop if it is lost."""
+        if self.is_lost:
+            raise Stop(StaleExecution(self.execution.id, self.execution.fence))
+        if self.stopping is not None and self.stopping():
+            raise Leave
+        deadline = self.deadline_at
         if deadline is not None and clock.now() > deadline:
             raise Late(
                 WorkflowTimeout(
                     f"The workflow passed its deadline of {deadline:%Y-%m-%d %H:%M:%S %Z}."
                 )
             )
-
-
-class Late(Stop):
-    """The deadline has passed: no on_error is asked, the execution fails."""
-
-
-_PENDING_WAITS = {WaitStatus.OPEN, WaitStatus.SETTLED}

@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django_workflows.core import clock
-from django_workflows.core.engine.accepting import accept, kept, set_here, with_last_error
+from django_workflows.core.definition import HALT
+from django_workflows.core.engine.accepting import accept, kept, set_here
 from django_workflows.core.engine.children import drive_child
-from django_workflows.core.engine.driving import Accepted, logger
+from django_workflows.core.engine.escaping import contained
+from django_workflows.core.engine.failing import handle
+from django_workflows.core.engine.fanning import Group
+from django_workflows.core.engine.staging import Accepted
 from django_workflows.core.engine.threads import OutOfTime
 from django_workflows.core.execution import (
-    Entry,
-    EntryAction,
     ExecutionResult,
     HaltResult,
     State,
     StepOutcome,
 )
 from django_workflows.core.frames import Cursor, Frame, StepFrame
-from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
 from django_workflows.core.steps.base import Step
 from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import StepTimeout, describe, escaped, message_of
+from django_workflows.exceptions import StepTimeout
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import Graph
     from django_workflows.core.engine.walking import ScopeWalk
-
-#: Kept of a traceback; its end says more than its beginning.
-LONGEST_TRACEBACK = 8_000
 
 
 class StepRun:
@@ -67,6 +63,16 @@ class StepRun:
     def frame(self) -> Frame | None:
         """See Run.frame."""
         return self.cursor.frame
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """See Run.asked."""
+        return self.taken.data if self.taken is not None else {}
+
+    @property
+    def children(self) -> Group:
+        """See Run.children."""
+        return Group(self.walk.engine, self.drive, self.state)
 
     def note(self, given: Any) -> None:
         """See Run.note()."""
@@ -132,15 +138,13 @@ class StepRun:
         waiting = self._take_answer()
         if waiting is not None:
             return Accepted(cursor=self.cursor, state=self.state, halt=waiting)
-        self.drive.emit(
-            self.drive.event("step.started", self.state.path, attempt=self.state.attempt)
-        )
+        self.drive.emit(self.drive.event("step.started", self.state.path, self.state.attempt))
         while True:
             self.began = time.monotonic()
             try:
                 return self._attempt()
             except Exception as error:  # noqa: BLE001  whatever the author's code raises
-                handled = self._failed(error)
+                handled = handle(self, error)
                 if handled is not None:
                     return handled
 
@@ -186,12 +190,18 @@ class StepRun:
         if accepted.halt is not None:
             # Other branches may run on for long; the answer to this one must not wait for them.
             return self.walk.isolated and not self.step.nested
-        return bool(accepted.changes) or not (self.step.pure or self.step.nested)
+        if accepted.changes:
+            return True
+        if self.step.pure or self.step.nested:
+            return False
+        # What is to be undone must be known to whoever comes after a crash.
+        return self.drive.definition.durability != HALT or self.step.compensate is not None
 
     def execute(self) -> StepOutcome:
         """Execute the step within its timeout."""
         seconds = self.step.timeout
-        work = partial(self.step.execute, self.state, self)
+        own = partial(contained, self.step.name, partial(self.step.execute, self.state, self))
+        work = partial(self.drive.unless_lost, own)
         if seconds is None:
             return work()
         is_bound = self.step.atomic or getattr(self.step, "is_async", False)
@@ -205,113 +215,3 @@ class StepRun:
         if time.monotonic() - self.began > seconds:
             raise StepTimeout(self.state.path, seconds)
         return outcome
-
-    def _failed(self, error: Exception) -> Accepted | None:
-        """Return how to go on after ``error``, None to attempt again at once, or raise it."""
-        policy, attempt = self.step.retry, self.state.attempt
-        if policy.wants(error, attempt):
-            return self._again(error, policy.pause(attempt))
-        with self.drive.lock:
-            self.close_taken()
-            self.log_failure(EntryAction.FAILED, error)
-            if self.step.on_error is None:
-                raise error
-            return self._rescued(error)
-
-    def _rescued(self, error: Exception) -> Accepted:
-        """Go on at ``on_error``."""
-        failure = {
-            "step": getattr(error, "workflow_step", self.state.path),
-            "class": type(error).__name__,
-            "message": message_of(error),
-        }
-        self.drive.withdraw(f"{self.state.path}/")
-        self.drive.withdraw(f"{self.state.path}[")
-        with suppress(AttributeError):  # it may be raised again, by another step
-            del error.workflow_step  # type: ignore[attr-defined]
-        cursor = self.graph.advance(self.cursor, self.step.on_error, rescue=True)
-        state = self.step.abandoned(self.state, self.cursor.frame)
-        outer = state.ctx.get("_last_error")
-        if self.cursor.rescue:  # then that is this scope's own, and what lay before it counts
-            outer = self.cursor.outer_error
-        if cursor.end is None:
-            cursor = replace(cursor, outer_error=outer)
-            state = replace(state, ctx=with_last_error(state.ctx, failure))
-        else:  # no step of this scope is there to see it
-            state = replace(state, ctx=with_last_error(state.ctx, outer))
-        self.walk.put(cursor, state)
-        self.drive.checkpoint()
-        return Accepted(cursor=cursor, state=state)
-
-    def _again(self, error: Exception, pause: float) -> Accepted | None:
-        """Stage the next attempt: here after a short pause, or as a durable wait for a long one."""
-        self.log_failure(EntryAction.RETRIED, error, pause=pause)
-        if self.answer is None:
-            self.close_taken()
-        self.cursor = replace(self.cursor, attempt=self.cursor.attempt + 1)
-        self.state = replace(self.state, attempt=self.cursor.attempt)
-        if pause > LONGEST_PAUSE_IN_PROCESS:
-            return self._wait_for_retry(error, pause)
-        self.walk.put(self.cursor, self.state)
-        self.drive.checkpoint()
-        time.sleep(pause)
-        return None
-
-    def _wait_for_retry(self, error: Exception, pause: float) -> Accepted:
-        data = {"error": describe(error), "attempt": self.cursor.attempt}
-        due = clock.now() + timedelta(seconds=pause)
-        wait = Wait(
-            execution_id=self.state.execution_id,
-            step=self.state.path,
-            kind=WaitKind.RETRY,
-            data=data,
-            wake_at=due,
-        )
-        self.close_taken()
-        self.drive.open(wait)
-        self.cursor = replace(self.cursor, frame=StepFrame(halted=True))
-        self.walk.put(self.cursor, self.state)
-        self.drive.checkpoint()
-        halt = HaltResult(data=data, kind=WaitKind.RETRY, wake_at=due)
-        return Accepted(cursor=self.cursor, state=self.state, halt=halt)
-
-    def log_failure(self, action: EntryAction, error: Exception, **facts: Any) -> None:
-        """Stage the entry of a failed attempt, and log it."""
-        path = self.state.path
-        if not hasattr(error, "workflow_step"):
-            # The first step that it passes is the one it came from.
-            with suppress(AttributeError):  # a frozen one
-                error.workflow_step = path  # type: ignore[attr-defined]
-        message = describe(error)
-        entry = Entry(
-            execution_id=self.state.execution_id,
-            step_id=path,
-            step_type=self.step.type,
-            action=action,
-            attempt=self.state.attempt,
-            duration_ms=round((time.monotonic() - self.began) * 1000),
-            input=self.given,
-            error=message,
-            traceback=short_traceback(error),
-        )
-        event = "step.failed" if action == EntryAction.FAILED else "step.retried"
-        self.drive.log(entry, event, error=message, attempt=self.state.attempt, **facts)
-        logger.warning(
-            "Step %s of execution %s %s: %s",
-            path,
-            self.state.execution_id,
-            action,
-            message,
-            extra={
-                "execution_id": self.state.execution_id,
-                "workflow_id": self.state.workflow_id,
-                "step": path,
-                "attempt": self.state.attempt,
-                "action": action,
-            },
-        )
-
-
-def short_traceback(error: BaseException) -> str:
-    """Return the traceback of ``error`` without local variables, bounded in length."""
-    return escaped("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])

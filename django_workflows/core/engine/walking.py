@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from django_workflows.core.engine.driving import MOST_STAGED, Drive
+from django_workflows.core.engine.driving import Drive
+from django_workflows.core.engine.staging import MOST_STAGED
 from django_workflows.core.engine.visiting import StepRun
 from django_workflows.core.execution import HaltResult, State
 from django_workflows.core.frames import Cursor
+from django_workflows.core.records import evolve
 from django_workflows.core.steps.base import ScopeEnd
 from django_workflows.exceptions import StepError
 
@@ -63,7 +64,7 @@ class ScopeWalk:
         while cursor.end is None:
             if self.stopped is not None and self.stopped():
                 return ScopeEnd(state=state, cursor=cursor, stopped=True)
-            self.drive.refuse_late()
+            self.drive.refuse_to_go_on()
             name = cursor.at or ""
             if name not in graph.steps:
                 raise StepError(
@@ -72,7 +73,7 @@ class ScopeWalk:
             visit = cursor.visits.get(name, 1)
             self._refuse_endless(name, visit)
             path = f"{self.prefix}{name}" + (f"#{visit}" if visit > 1 else "")
-            here = replace(state, current_step=name, path=path, attempt=cursor.attempt)
+            here = evolve(state, current_step=name, path=path, attempt=cursor.attempt)
             accepted = StepRun(self, graph, graph.steps[name], cursor, here).go()
             if accepted.halt is not None:
                 return accepted.halt

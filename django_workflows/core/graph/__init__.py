@@ -83,7 +83,7 @@ def _node(scope: Scope, name: str, step: Step) -> dict[str, Any]:
 
 
 def _shape(step: Step) -> str:
-    if step.nested:
+    if step.scopes():
         return "group"
     if step.chooses:
         return "decision"

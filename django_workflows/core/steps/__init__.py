@@ -4,6 +4,7 @@ from django_workflows.core.steps.approval import Approval
 from django_workflows.core.steps.base import Run, Scope, ScopeEnd, Step, step_types
 from django_workflows.core.steps.call import Call, goto, halt, step
 from django_workflows.core.steps.data import Assign, End, Router, Start, Transform, When
+from django_workflows.core.steps.fanout import ForEach
 from django_workflows.core.steps.nested import Loop, SubWorkflow
 from django_workflows.core.steps.parallel import Parallel
 from django_workflows.core.steps.waiting import Halt, Sleep, SleepUntil, WaitForEvent
@@ -13,6 +14,7 @@ __all__ = [
     "Assign",
     "Call",
     "End",
+    "ForEach",
     "Halt",
     "Loop",
     "Parallel",

@@ -140,6 +140,9 @@ class Approval(Step):
         """See Step.problems()."""
         if self.required < 1:
             yield f"required must be at least 1, not {self.required}"
+        people = {approver for approver in self.approvers if approver.startswith("user:")}
+        if self.approvers and people == set(self.approvers) and len(people) < self.required:
+            yield f"required={self.required} people, but only {len(people)} may approve"
         for approver in self.approvers:
             if not approver.startswith("$") and _is_misnamed(approver):
                 yield _misnamed(approver)

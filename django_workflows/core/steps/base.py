@@ -20,6 +20,7 @@ from django_workflows.core.expressions import Reference
 from django_workflows.core.frames import Cursor, Frame
 from django_workflows.core.registry import Registry
 from django_workflows.core.retry import ONCE, Retry
+from django_workflows.core.steps.groups import Children
 from django_workflows.core.waits import Answer
 from django_workflows.exceptions import ConfigurationError
 
@@ -69,6 +70,10 @@ class Run(Protocol):
 
     answer: Answer | None  # the answer to this step's own wait, once there is one
     resume_step: str | None  # where the halt that was answered asked to go on
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Return the data of the halt that was answered; empty where there was none."""
 
     @property
     def now(self) -> datetime:
@@ -122,6 +127,10 @@ class Run(Protocol):
     ) -> ExecutionResult | str:
         """Drive this step's child execution; return its result, or its id while it has none."""
 
+    @property
+    def children(self) -> Children:
+        """Return this step's group of children."""
+
 
 class Step(ABC):
     """
@@ -136,7 +145,11 @@ class Step(ABC):
     #: Does it touch nothing outside ctx? Its entry then rides with the next checkpoint.
     pure: ClassVar[bool] = False
     #: Does it hold steps of its own, whose waits are not its waits?
-    nested: ClassVar[bool] = False
+    nested: bool = False
+    #: Does it start a group of child executions, one for each item or branch?
+    fans_out: bool = False
+    #: Does it merge what the steps nested in it have set, once they are done?
+    merges: ClassVar[bool] = False
     #: Does it have an output that lands in ctx?
     has_output: ClassVar[bool] = True
     #: Does the flow stop here, so that the following step is not its next?
@@ -144,7 +157,7 @@ class Step(ABC):
     #: Does it always go to one of its targets(), so that ``next`` is never asked?
     chooses: ClassVar[bool] = False
     #: Does it stop for what has yet to come: a person, a time, an event, a child?
-    waits: ClassVar[bool] = False
+    waits: bool = False
     #: May the steps nested in it go to "break" and "continue"?
     breakable: ClassVar[bool] = False
 
@@ -233,6 +246,10 @@ class Step(ABC):
 
     def scopes(self) -> Mapping[str, Graph]:
         """Return the graphs nested in it, by the name of the scope."""
+        return {}
+
+    def parts(self) -> Mapping[str, Graph]:
+        """Return those of its scopes() that child executions of their own run."""
         return {}
 
     def scope_sets(self) -> Iterator[str]:

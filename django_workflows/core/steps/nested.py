@@ -189,6 +189,8 @@ class Loop(Step):
         """See Step.abandoned(): what its names hid is there again."""
         if not isinstance(frame, LoopFrame):
             return state  # it has not begun
+        if frame.body.at is not None:
+            state = self.body.steps[frame.body.at].abandoned(state, frame.body.frame)
         own = {*self.scope_sets(), *((self.break_key,) if self.break_key else ())}
         return state.without_ctx(*own).with_ctx(**frame.hidden)
 

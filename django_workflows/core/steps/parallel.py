@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,16 +11,13 @@ from django_workflows.core.definition import Graph, compile_graph
 from django_workflows.core.execution import HaltResult, State, StepOutcome
 from django_workflows.core.frames import BranchFrame, BranchStatus, Cursor, Frame, ParallelFrame
 from django_workflows.core.steps.base import Run, Step, StepOptions
+from django_workflows.core.steps.distributed import join, start
+from django_workflows.core.steps.merging import MISSING, MergeRule, merged
 from django_workflows.core.steps.nested import Steps, listed
-from django_workflows.exceptions import MergeConflict, ParallelError, describe
+from django_workflows.exceptions import ParallelError, describe
 
 if TYPE_CHECKING:
     from django_workflows.core.document.steps import StepReader
-
-#: Decides between two branches that set one key: ``rule(key, earlier, later)`` in branch order.
-MergeRule = Literal["error", "first", "last"] | Callable[[str, Any, Any], Any]
-
-_MISSING = object()
 
 
 class Parallel(Step):
@@ -33,10 +30,15 @@ class Parallel(Step):
     is "first", "last" or a callable ``(key, earlier, later) -> value``. The output maps each done
     branch to its output (``as_list``: a list in branch order). Raise ParallelError with the error
     of every failed branch where too few can be done.
+
+    With ``distributed`` each branch is a child execution, driven by whatever worker is free, and
+    ``compensate`` may name the step that undoes all of them. Once the outcome is settled, branches
+    that are still under way are cancelled.
     """
 
     type = "parallel"
     nested = True
+    merges = True
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class Parallel(Step):
         wait: Literal["all", "any"] | int = "all",
         merge: MergeRule = "error",
         as_list: bool = False,
+        distributed: bool = False,
         options: StepOptions | None = None,
         **named: Any,
     ) -> None:
@@ -54,12 +57,16 @@ class Parallel(Step):
             if key in named and not isinstance(named[key], (Step, list, tuple)):
                 given = {**given, key: named.pop(key)}  # type: ignore[misc]
         super().__init__(**given)
+        if isinstance(named.get("compensate"), str):
+            self.compensate = named.pop("compensate")
         self.branches = {
             name: listed(steps) for name, steps in {**(branches or {}), **named}.items()
         }
         self.wait = wait
         self.merge = merge
         self.as_list = as_list
+        self.distributed = self.fans_out = self.waits = distributed
+        self.nested = not distributed
         self.graphs: dict[str, Graph] = {}
 
     @classmethod
@@ -72,6 +79,7 @@ class Parallel(Step):
             wait="all" if wait is None else wait,
             merge="last",
             as_list=True,
+            distributed=reader.boolean("distributed", default=False),
             options=reader.options(output=reader.key("output")),
         )
 
@@ -84,12 +92,7 @@ class Parallel(Step):
     def bound(self, workflow: object) -> Self:
         """See Step.bound()."""
         step = super().bound(workflow)
-        step.graphs = {
-            name: replace(
-                graph, steps={key: inner.bound(workflow) for key, inner in graph.steps.items()}
-            )
-            for name, graph in self.graphs.items()
-        }
+        step.graphs = {name: graph.bound(workflow) for name, graph in self.graphs.items()}
         return step
 
     @property
@@ -101,11 +104,30 @@ class Parallel(Step):
 
     def execute(self, state: State, run: Run) -> StepOutcome:
         """Run what is not done yet. Raise ParallelError or MergeConflict."""
+        if self.distributed:
+            return (start if run.answer is None else join)(self, state, run)
         return _Join(self, state, run).execute()
+
+    def joined(self, state: State, done: Mapping[str, BranchFrame]) -> StepOutcome:
+        """Return the outcome of enough branches that are done. Raise MergeConflict."""
+        state = replace(state, ctx=merged(self.name, self.merge, state.ctx, done))
+        outputs = {name: branch.output for name, branch in done.items()}
+        listed = [outputs.get(name) for name in self.graphs]  # None where one is not done
+        return self.proceed(state, listed if self.as_list else outputs)
+
+    def failure(self, errors: Mapping[str, str]) -> ParallelError:
+        """Return the error of branches of which too few can be done."""
+        return ParallelError(
+            self.name, errors, "" if self.wait == "all" else f" ({self.needed} needed)"
+        )
 
     def scopes(self) -> Mapping[str, Graph]:
         """See Step.scopes()."""
         return self.graphs
+
+    def parts(self) -> Mapping[str, Graph]:
+        """See Step.parts()."""
+        return self.graphs if self.distributed else {}
 
     def children(self) -> Iterator[Step]:
         """See Step.children()."""
@@ -146,6 +168,8 @@ class Parallel(Step):
             yield f"wait={self.wait} does not fit its {len(self.branches)} branches"
         if self.merge not in {"error", "first", "last"} and not callable(self.merge):
             yield f"merge must be 'error', 'first', 'last' or a callable, not {self.merge!r}"
+        if self.compensate is not None and not self.distributed:
+            yield "compensate is for distributed branches; here the steps of a branch may have it"
 
 
 class _Join:
@@ -168,7 +192,7 @@ class _Join:
         done = self._with(BranchStatus.DONE)
         if len(done) >= self.step.needed:
             self.run.withdraw("/")
-            return self._merged(done)
+            return self.step.joined(self.state, {name: self.branches[name] for name in done})
         if len(done) + len(self._with(BranchStatus.HALTED)) < self.step.needed:
             self.run.withdraw("/")
             raise self._failure()
@@ -223,38 +247,9 @@ class _Join:
             for name, branch in self.branches.items()
             if branch.status == BranchStatus.FAILED
         }
-        wanted = "" if self.step.wait == "all" else f" ({self.step.needed} needed)"
-        failure = ParallelError(self.step.name, errors, wanted)
+        failure = self.step.failure(errors)
         failure.__cause__ = next(iter(self.errors.values()), None)
         return failure
-
-    def _merged(self, done: list[str]) -> StepOutcome:
-        ctx = dict(self.state.ctx)
-        owner: dict[str, str] = {}
-        for name in done:
-            branch = self.branches[name]
-            for key in branch.removed:
-                if key not in owner:
-                    ctx.pop(key, None)
-            for key, value in branch.changes.items():
-                clash = key in owner and ctx.get(key, _MISSING) != value
-                ctx[key] = self._decide(key, value, owner[key], name, ctx) if clash else value
-                owner[key] = name
-        state = replace(self.state, ctx=ctx)
-        outputs = {name: self.branches[name].output for name in done}
-        listed = [outputs.get(name) for name in self.branches]  # None where one is not done
-        return self.step.proceed(state, listed if self.step.as_list else outputs)
-
-    def _decide(self, key: str, later: Any, first: str, second: str, ctx: Mapping[str, Any]) -> Any:
-        earlier = ctx.get(key)
-        if callable(self.step.merge):
-            return self.step.merge(key, earlier, later)
-        if self.step.merge == "error":
-            raise MergeConflict(
-                f"Branches {first!r} and {second!r} of {self.step.name!r} both set {key!r}:"
-                f" {earlier!r} and {later!r}. Give one another output=, or a merge rule."
-            )
-        return earlier if self.step.merge == "first" else later
 
 
 def _moved(
@@ -265,6 +260,6 @@ def _moved(
     status: BranchStatus,
 ) -> BranchFrame:
     """Return the frame of a branch at ``cursor`` whose ``ctx`` is what it made of ``base``."""
-    changes = {key: value for key, value in ctx.items() if base.get(key, _MISSING) is not value}
+    changes = {key: value for key, value in ctx.items() if base.get(key, MISSING) is not value}
     removed = tuple(key for key in base if key not in ctx)
     return replace(before, body=cursor, changes=changes, removed=removed, status=status)

@@ -16,6 +16,7 @@ Everything that is wrong with a definition, as a list.
     workflows.E013   an end inside of another step
     workflows.E014   an option of a step is wrong
     workflows.E015   a step reads the error of another where there is none
+    workflows.E016   its durability is none that there is
 
 The ids are stable: a project may silence one of them.
 """
@@ -23,8 +24,10 @@ The ids are stable: a project may silence one of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django_workflows.core.definition import DURABILITIES
 from django_workflows.core.validation.circles import endless
 from django_workflows.core.validation.edges import edges
 from django_workflows.core.validation.problems import Check, Problem, Subject, at, meant
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "problems"]
 
 MAX_ID, MAX_VERSION, MAX_PATH = 100, 50, 200
+
+#: The workflow id of children that run a part of a workflow: its id, and the path of the part.
+MAX_PART = 200
 
 #: What stands between the parts of a path: ``each[3]/charge#2``.
 _SEPARATORS = frozenset("/[#")
@@ -60,8 +66,16 @@ def _whole(subject: Subject) -> Iterator[Problem]:
                 "workflows.E002",
                 f"its {what} {value!r} has more than {limit} characters; shorten it",
             )
-    timeout = definition.timeout
-    if timeout is not None and timeout.total_seconds() <= 0:
+    if definition.durability not in DURABILITIES:
+        known = " or ".join(map(repr, DURABILITIES))
+        told = f"its durability must be {known}, not {definition.durability!r}"
+        yield Problem("workflows.E016", told)
+    timeout: object = definition.timeout
+    if timeout is None:
+        return
+    if not isinstance(timeout, timedelta):
+        yield Problem("workflows.E003", f"its timeout must be seconds or a timedelta: {timeout!r}")
+    elif timeout.total_seconds() <= 0:
         yield Problem("workflows.E003", f"its timeout must be positive, not {timeout}")
 
 
@@ -76,6 +90,15 @@ def _names(subject: Subject) -> Iterator[Problem]:
             for part in (name, *step.scopes()):
                 if _SEPARATORS & {*part}:
                     yield at(path, "E005", f"{part!r} may not contain '/', '[' or '#'; rename it")
+            for part in step.parts():
+                identifier = "/".join(filter(None, [subject.definition.id, path, part]))
+                if len(identifier) > MAX_PART:
+                    yield at(
+                        path,
+                        "E005",
+                        f"its children would run as {identifier!r}, of more than {MAX_PART}"
+                        " characters; shorten it",
+                    )
             if name in scope.ends:
                 yield at(path, "E005", f"{name!r} stands for an end here; rename the step")
 

@@ -103,7 +103,8 @@ def _after(step: Step, names: Names, entry: Names) -> Names:
 
 def _after_failure(step: Step, names: Names) -> Names:
     """Return what is set where ``step`` failed: not its output, but what its nested steps did."""
-    inner = (_set_by(graph) for graph in step.scopes().values())
+    apart = step.parts()  # what those set never came here
+    inner = (_set_by(graph) for scope, graph in step.scopes().items() if scope not in apart)
     return names.union({LAST_ERROR}, *inner)
 
 

@@ -34,7 +34,7 @@ def ruled_out(reference: Reference, definition: WorkflowDefinition) -> str | Non
 
 def _own(step: Step) -> set[str]:
     """Return the variables that the step itself sets, and not those nested in it."""
-    own = {*step.scope_sets()} if step.nested else {*step.sets()}
+    own = {*step.scope_sets()} if step.scopes() else {*step.sets()}
     return own | ({step.output_key} if step.output_key is not None else set())
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from django_workflows.core import clock, codec
-from django_workflows.core.decisions import Decide
+from django_workflows.core import clock
+from django_workflows.core.chores import Chore, ChoreKind
+from django_workflows.core.decisions import Decide, Due, DueReason
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
-from django_workflows.core.store import Due, DueReason, Store
-from django_workflows.core.waits import InboxEvent, Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import ConfigurationError, ExecutionNotFound, StaleExecution
+from django_workflows.core.store import Pending
+from django_workflows.core.waits import Wait, WaitKind, WaitStatus
+from django_workflows.exceptions import ConfigurationError, StaleExecution
 from django_workflows.stores.changes import changed_fields
-from django_workflows.stores.memory.journal import EVER, File, Journal, Row, select
+from django_workflows.stores.memory.children import Children
+from django_workflows.stores.memory.inbox import Inbox
+from django_workflows.stores.memory.journal import EVER, Row, select
+from django_workflows.stores.memory.purging import Purging
 
 
-class MemoryStore(Store):
+class MemoryStore(Children, Inbox, Purging):
     """
     Keep executions in this process; they are gone with it.
 
@@ -29,14 +32,6 @@ class MemoryStore(Store):
 
     supports_atomic = True
     concurrent_writers = False
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._journal = Journal()
-        self._files: dict[str, File] = {}
-        self._ids_by_key: dict[tuple[str, str], str] = {}
-        self._events: dict[str, Row[InboxEvent]] = {}
-        self._graphs: dict[tuple[str, str], str] = {}
 
     # Executions ---------------------------------------------------------------------------------
 
@@ -73,9 +68,15 @@ class MemoryStore(Store):
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        except_steps: Collection[str] = (),
     ) -> list[str]:
-        rows = self._newest(workflow_id=workflow_id, status=status)
-        return [row.facts["id"] for row in rows[:limit]]
+        wanted = {"workflow_id": workflow_id, "status": status}
+        rows = self._newest(**wanted, parent=parent, parent_step=parent_step)
+        found = [row.facts["id"] for row in rows if row.facts["parent_step"] not in except_steps]
+        return found[:limit]
 
     def delete(self, execution_id: str) -> bool:
         with self._journal.block():
@@ -83,10 +84,11 @@ class MemoryStore(Store):
             if file is None:
                 return False
             facts = file.execution.facts
-            self._journal.drop(self._files, execution_id)
-            self._journal.drop(self._ids_by_key, (facts["workflow_id"], facts["idempotency_key"]))
+            self._drop(execution_id)
             for child in self._newest(parent=execution_id):
                 self.delete(child.facts["id"])
+            if facts["parent"] in self._files:
+                self._leave(Chore(kind=ChoreKind.MEET, execution_id=facts["parent"]))
             return True
 
     # History ------------------------------------------------------------------------------------
@@ -113,17 +115,29 @@ class MemoryStore(Store):
             )
             if stored.status != ExecutionStatus.PENDING and not abandoned:
                 return None
-            claimed = replace(
-                stored,
-                status=ExecutionStatus.RUNNING,
-                lease_owner=owner,
-                lease_expires_at=now + lease,
-                fence=stored.fence + 1,
-                claims=stored.claims + 1,
-                started_at=stored.started_at or now,
-                updated_at=now,
-            )
-            return self.save(claimed)
+            return self.save(_claimed(stored, owner, now, now + lease))
+
+    def claim_pending(
+        self,
+        owner: str,
+        lease: timedelta,
+        limit: int,
+        *,
+        workflow_ids: Collection[str],
+        queues: Collection[str | None] | None = None,
+    ) -> list[Execution]:
+        with self._journal.block():
+            rows = [
+                row
+                for row in self._by_status(ExecutionStatus.PENDING, "created_at")
+                if row.facts["workflow_id"] in workflow_ids
+                and (queues is None or row.facts["queue"] in queues)
+            ]
+            rows.sort(key=lambda row: -row.facts["priority"])
+            now = clock.now()
+            return [
+                self.save(_claimed(row.read(), owner, now, now + lease)) for row in rows[:limit]
+            ]
 
     def renew(self, execution_id: str, fence: int, lease: timedelta) -> bool:
         with self._journal.block():
@@ -142,6 +156,7 @@ class MemoryStore(Store):
         fence: int,
         waits: Sequence[Wait] = (),
         *,
+        chores: Sequence[Chore] = (),
         previous: Execution | None = None,
     ) -> None:
         with self._journal.block():
@@ -160,11 +175,15 @@ class MemoryStore(Store):
                     if wait.id in known or wait.status == WaitStatus.OPEN
                 ],
             )
+            self._leave(*chores)
 
     def transition(self, execution_id: str, decide: Decide) -> Execution:
         with self._journal.block():
             change = decide(self.load(execution_id), self.waits(execution_id))
+            if change.event is not None:
+                self._take(change.event)
             self._write(change.execution, change.entries, change.waits)
+            self._leave(*change.chores)
             return change.execution
 
     def waits(self, execution_id: str, *, status: WaitStatus | None = None) -> list[Wait]:
@@ -179,53 +198,37 @@ class MemoryStore(Store):
         rows = select(self._open_waits(), "opened_at", kind=kind, key=key)
         return [row.read() for row in rows[:limit]]
 
+    def pending(
+        self, before: datetime, limit: int = 500, after: Pending | None = None
+    ) -> list[Pending]:
+        rows = [
+            row
+            for row in self._by_status(ExecutionStatus.PENDING, "created_at")
+            if row.facts["updated_at"] <= before
+        ]
+        found = [Pending(**{f.name: row.facts[f.name] for f in fields(Pending)}) for row in rows]
+        found.sort(key=_place)
+        return [one for one in found if after is None or _place(one) > _place(after)][:limit]
+
     def due(self, now: datetime, limit: int = 100) -> list[Due]:
         running = self._by_status(ExecutionStatus.RUNNING, "lease_expires_at")
         expired = [row for row in running if (row.facts["lease_expires_at"] or EVER) < now]
         halted = self._by_status(ExecutionStatus.HALTED, "deadline_at")
-        late = [row for row in halted if (row.facts["deadline_at"] or now) <= now]
-        waits = select(self._open_waits(), "wake_at")
-        awake = [row for row in waits if row.facts["wake_at"] and row.facts["wake_at"] <= now]
-        listed = {
-            DueReason.PENDING: self._by_status(ExecutionStatus.PENDING, "updated_at"),
-            DueReason.EXPIRED: expired,
-            DueReason.DEADLINE: [row for row in late if row.facts["deadline_at"]],
-        }
+        late = [
+            row for row in halted if row.facts["deadline_at"] and row.facts["deadline_at"] <= now
+        ]
         due = [
             Due(reason=reason, execution_id=row.facts["id"])
-            for reason, rows in listed.items()
+            for reason, rows in ((DueReason.EXPIRED, expired), (DueReason.DEADLINE, late))
             for row in rows[:limit]
         ]
-        for row in awake[:limit]:
-            execution_id, wait_id = row.facts["execution_id"], row.facts["id"]
-            due.append(Due(reason=DueReason.WAIT, execution_id=execution_id, wait_id=wait_id))
+        for reason, fact in ((DueReason.WAIT, "wake_at"), (DueReason.REMINDER, "remind_at")):
+            waits = select(self._open_waits(), fact)
+            ripe = [row for row in waits if row.facts[fact] and row.facts[fact] <= now]
+            for row in ripe[:limit]:
+                execution_id, wait_id = row.facts["execution_id"], row.facts["id"]
+                due.append(Due(reason=reason, execution_id=execution_id, wait_id=wait_id))
         return due
-
-    # Events and versions ------------------------------------------------------------------------
-
-    def add_event(self, event: InboxEvent) -> None:
-        with self._journal.block():
-            self._journal.put(self._events, event.id, Row.of(event))
-
-    def reserve_event(self, wait: Wait) -> InboxEvent | None:
-        with self._journal.block():
-            rows = [row for row in self._events.values() if row.facts["topic"] == wait.key]
-            given = select(rows, "sent_at", taken_by=wait.id)
-            untaken = [row for row in select(rows, "sent_at") if row.facts["taken_by"] is None]
-            for row in (*given, *untaken):
-                event = replace(row.read(), taken_by=wait.id)
-                self.add_event(event)
-                return event
-            return None
-
-    def remember_graph(self, workflow_id: str, version: str, graph: Mapping[str, Any]) -> None:
-        with self._journal.block():
-            self._journal.put(self._graphs, (workflow_id, version), codec.dumps(dict(graph)))
-
-    def graph(self, workflow_id: str, version: str) -> dict[str, Any] | None:
-        with self._journal.lock:
-            text = self._graphs.get((workflow_id, version))
-        return None if text is None else codec.loads(text)
 
     # Transactions and threads -------------------------------------------------------------------
 
@@ -243,54 +246,19 @@ class MemoryStore(Store):
     def on_commit(self, callback: Callable[[], object]) -> None:
         self._journal.on_commit(callback)
 
-    # Rows ---------------------------------------------------------------------------------------
 
-    def _file(self, execution_id: str) -> File:
-        with self._journal.lock:
-            file = self._files.get(execution_id)
-        if file is None:
-            raise ExecutionNotFound(execution_id)
-        return file
+def _claimed(execution: Execution, owner: str, now: datetime, until: datetime) -> Execution:
+    return replace(
+        execution,
+        status=ExecutionStatus.RUNNING,
+        lease_owner=owner,
+        lease_expires_at=until,
+        fence=execution.fence + 1,
+        claims=execution.claims + 1,
+        started_at=execution.started_at or now,
+        updated_at=now,
+    )
 
-    def _file_by_key(self, execution: Execution) -> File | None:
-        if execution.idempotency_key is None:
-            return None
-        key = (execution.workflow_id, execution.idempotency_key)
-        return self._files.get(self._ids_by_key.get(key, ""))
 
-    def _has_fence(self, execution_id: str, fence: int) -> bool:
-        file = self._files.get(execution_id)
-        return file is not None and file.execution.facts["fence"] == fence
-
-    def _write(
-        self,
-        execution: Execution,
-        entries: Sequence[Entry] = (),
-        waits: Sequence[Wait] = (),
-    ) -> None:
-        row = Row.of(execution)
-        file = self._files.get(execution.id, File(row))
-        file = File(
-            execution=row,
-            entries=(*file.entries, *map(Row.of, entries)),
-            waits={**file.waits, **{wait.id: Row.of(wait) for wait in waits}},
-        )
-        self._journal.put(self._files, execution.id, file)
-        if execution.idempotency_key is not None:
-            key = (execution.workflow_id, execution.idempotency_key)
-            self._journal.put(self._ids_by_key, key, execution.id)
-
-    def _by_status(self, status: ExecutionStatus, by: str) -> list[Row[Execution]]:
-        with self._journal.lock:
-            return select((file.execution for file in self._files.values()), by, status=status)
-
-    def _newest(self, **wanted: Any) -> list[Row[Execution]]:
-        with self._journal.lock:
-            rows = [file.execution for file in self._files.values()]
-        rows.sort(key=lambda row: row.facts["id"])
-        return select(rows, "created_at", **wanted)[::-1]
-
-    def _open_waits(self) -> list[Row[Wait]]:
-        with self._journal.lock:
-            waits = [row for file in self._files.values() for row in file.waits.values()]
-        return select(waits, "opened_at", status=WaitStatus.OPEN)
+def _place(pending: Pending) -> tuple[datetime, str]:
+    return pending.created_at, pending.id

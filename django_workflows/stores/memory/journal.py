@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from django_workflows.core.chores import Chore
 from django_workflows.core.execution import Entry, Execution
+from django_workflows.core.presence import Presence
 from django_workflows.core.records import Record
 from django_workflows.core.waits import InboxEvent, Wait
 
@@ -23,12 +25,15 @@ EVER = datetime.min.replace(tzinfo=UTC)
 #: The fields by which records are found, kept beside their text so that no JSON is read to filter.
 _FACTS: dict[type[Record], tuple[str, ...]] = {
     Execution: (
-        *("id", "workflow_id", "status", "parent", "subject", "idempotency_key", "fence"),
-        *("created_at", "updated_at", "lease_expires_at", "deadline_at"),
+        *("id", "workflow_id", "status", "parent", "parent_step", "item", "subject"),
+        *("idempotency_key", "fence", "queue", "priority"),
+        *("created_at", "updated_at", "finished_at", "lease_expires_at", "deadline_at"),
     ),
     Entry: (),
-    Wait: ("id", "execution_id", "kind", "status", "key", "opened_at", "wake_at"),
+    Wait: ("id", "execution_id", "kind", "status", "key", "opened_at", "wake_at", "remind_at"),
     InboxEvent: ("id", "topic", "taken_by", "sent_at"),
+    Chore: ("id", "execution_id", "due_at"),
+    Presence: ("id", "started_at"),
 }
 
 

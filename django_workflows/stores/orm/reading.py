@@ -2,53 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.apps import apps
-from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import F, Q, QuerySet
-from django.utils.connection import ConnectionDoesNotExist
+from django.db.models import Q, QuerySet
 
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
 from django_workflows.core.ids import canonical
-from django_workflows.core.store import Due, DueReason, Store
+from django_workflows.core.store import Pending
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import ConfigurationError, ExecutionNotFound
+from django_workflows.exceptions import ExecutionNotFound
 from django_workflows.stores.orm.connection import answers
+from django_workflows.stores.orm.prepared import read_rows
+from django_workflows.stores.orm.rows import OrmRows
 
 if TYPE_CHECKING:
-    from django_workflows.models import (
-        WorkflowEntry,
-        WorkflowEvent,
-        WorkflowExecution,
-        WorkflowVersion,
-        WorkflowWait,
-    )
+    from django_workflows.models import WorkflowExecution
+
+_PENDING = [field.name for field in fields(Pending)]
 
 
-class OrmReading(Store):
-    """The reading half of OrmStore."""
-
-    def __init__(self, *, using: str = DEFAULT_DB_ALIAS) -> None:
-        super().__init__(using=using)
-        self.using = using
-        try:
-            vendor = connections[using].vendor
-        except ConnectionDoesNotExist as error:
-            raise ConfigurationError(
-                f"OrmStore: settings.DATABASES has no {using!r}, only"
-                f" {', '.join(map(repr, connections))}. Set OPTIONS['using'] to one of them."
-            ) from error
-        # SQLite locks the whole file.
-        self.concurrent_writers = vendor != "sqlite"
+class OrmReading(OrmRows):
+    """The lists of OrmStore."""
 
     # Executions and their history ---------------------------------------------------------------
 
     @answers
     def load(self, execution_id: str) -> Execution:
-        return self._row(self._executions, execution_id).to_core()
+        connection, table = self._connection, self._tables.executions
+        known = canonical(execution_id)
+        if known is None or connection.vendor != "postgresql":
+            return self._row(self._executions, execution_id).to_core()
+        sql = f"SELECT {table.listed} FROM {table.name} WHERE id = %s"  # noqa: S608  names
+        rows = read_rows(connection, sql, [table.value(connection, "id", known)])
+        if not rows:
+            raise ExecutionNotFound(execution_id)
+        return Execution(**table.values_of(connection, rows[0]))
 
     @answers
     def find(
@@ -60,10 +51,7 @@ class OrmReading(Store):
         parent: str | None = None,
         subject: str | None = None,
     ) -> list[Execution]:
-        rows = self._newest(workflow_id=workflow_id, status=status, subject=subject)
-        if parent is not None:
-            known = canonical(parent)
-            rows = rows.filter(Q(parent=known)) if known else rows.none()
+        rows = self._newest(parent, workflow_id=workflow_id, status=status, subject=subject)
         return [row.to_core() for row in rows[:limit]]
 
     @answers
@@ -72,15 +60,36 @@ class OrmReading(Store):
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        except_steps: Collection[str] = (),
     ) -> list[str]:
-        rows = self._newest(workflow_id=workflow_id, status=status)
-        ids: Any = rows.values_list("id", flat=True)[:limit]
-        return list(ids)
+        wanted = {"workflow_id": workflow_id, "status": status, "parent_step": parent_step}
+        rows = self._newest(parent, **wanted)
+        if except_steps:
+            rows = rows.exclude(parent_step__in=except_steps)
+        ids: Any = rows.values_list("id", flat=True)
+        return list(ids[:limit])
 
     @answers
     def entries(self, execution_id: str) -> list[Entry]:
         rows = self._entries.filter(Q(execution_id=canonical(execution_id))).order_by("id")
         return [row.to_core() for row in rows]
+
+    @answers
+    def pending(
+        self, before: datetime, limit: int = 500, after: Pending | None = None
+    ) -> list[Pending]:
+        rows = self._executions.filter(status=ExecutionStatus.PENDING, updated_at__lte=before)
+        if after is not None:
+            # The first is what finds the place in the index.
+            rows = rows.filter(
+                Q(created_at__gt=after.created_at) | Q(id__gt=after.id),
+                created_at__gte=after.created_at,
+            )
+        found = rows.order_by("created_at", "id").values(*_PENDING)
+        return [Pending(**row) for row in found[:limit]]
 
     # Waits --------------------------------------------------------------------------------------
 
@@ -96,73 +105,7 @@ class OrmReading(Store):
         rows = self._waits.filter(status=WaitStatus.OPEN, **_given(kind=kind, key=key))
         return [row.to_core() for row in rows.order_by("opened_at", "id")[:limit]]
 
-    @answers
-    def due(self, now: datetime, limit: int = 100) -> list[Due]:
-        pending = self._executions.filter(status=ExecutionStatus.PENDING)
-        running = self._executions.filter(status=ExecutionStatus.RUNNING)
-        ended = running.filter(Q(lease_expires_at=None) | Q(lease_expires_at__lt=now))
-        late = self._executions.filter(status=ExecutionStatus.HALTED, deadline_at__lte=now)
-        awake = self._waits.filter(status=WaitStatus.OPEN, wake_at__lte=now)
-        listed: dict[DueReason, Any] = {
-            DueReason.PENDING: pending.order_by("-priority", "created_at"),
-            DueReason.EXPIRED: ended.order_by(F("lease_expires_at").asc(nulls_first=True)),
-            DueReason.DEADLINE: late.order_by("deadline_at"),
-        }
-        executions = [
-            Due(reason=reason, execution_id=found)
-            for reason, rows in listed.items()
-            for found in rows.values_list("id", flat=True)[:limit]
-        ]
-        waits: Any = awake.order_by("wake_at").values_list("execution_id", "id")[:limit]
-        return executions + [
-            Due(reason=DueReason.WAIT, execution_id=execution_id, wait_id=wait_id)
-            for execution_id, wait_id in waits
-        ]
-
-    @answers
-    def graph(self, workflow_id: str, version: str) -> dict[str, Any] | None:
-        rows = self._versions.filter(workflow_id=workflow_id, version=version)
-        row = rows.first()
-        return None if row is None else dict(row.graph)
-
     # Rows ---------------------------------------------------------------------------------------
-
-    @property
-    def _connection(self) -> BaseDatabaseWrapper:
-        # Asked each time: every thread has its own.
-        return connections[self.using]
-
-    @property
-    def _executions(self) -> QuerySet[WorkflowExecution]:
-        return self._rows("WorkflowExecution")
-
-    @property
-    def _entries(self) -> QuerySet[WorkflowEntry]:
-        return self._rows("WorkflowEntry")
-
-    @property
-    def _waits(self) -> QuerySet[WorkflowWait]:
-        return self._rows("WorkflowWait")
-
-    @property
-    def _events(self) -> QuerySet[WorkflowEvent]:
-        return self._rows("WorkflowEvent")
-
-    @property
-    def _versions(self) -> QuerySet[WorkflowVersion]:
-        return self._rows("WorkflowVersion")
-
-    def _rows(self, model: str) -> QuerySet[Any]:
-        # By name, and late: a store may be built before the app registry is ready.
-        return QuerySet(apps.get_model("django_workflows", model), using=self.using)
-
-    def _row(self, rows: QuerySet[WorkflowExecution], execution_id: str) -> WorkflowExecution:
-        """Return the execution's row among ``rows``. Raise ExecutionNotFound."""
-        known = canonical(execution_id)
-        row = rows.order_by("id").filter(id=known).first() if known else None
-        if row is None:
-            raise ExecutionNotFound(execution_id)
-        return row
 
     def _known(self, execution: Execution) -> WorkflowExecution | None:
         """Return the row that stands in the way of a new one, where it can be seen."""
@@ -173,17 +116,12 @@ class OrmReading(Store):
         # At most one, and asked without an order, which might be taken for the index to read.
         return next(iter(self._executions.order_by().filter(**key)), None)
 
-    def _oldest_untaken(self, topic: str) -> WorkflowEvent | None:
-        """Return the event to give to a wait whose key is ``topic``: a name, a colon and a key."""
-        # Either may have colons itself, so each of them may be the one in between.
-        words = topic.split(":")
-        asked = Q(pk__in=[])
-        for place in range(1, len(words)):
-            asked |= Q(name=":".join(words[:place]), key=":".join(words[place:]))
-        return self._events.filter(asked, taken_by=None).order_by("sent_at", "id").first()
-
-    def _newest(self, **wanted: Any) -> QuerySet[WorkflowExecution]:
-        return self._executions.filter(**_given(**wanted)).order_by("-created_at", "-id")
+    def _newest(self, parent: str | None, **wanted: Any) -> QuerySet[WorkflowExecution]:
+        rows = self._executions.filter(**_given(**wanted)).order_by("-created_at", "-id")
+        if parent is not None:
+            known = canonical(parent)
+            rows = rows.filter(Q(parent=known)) if known else rows.none()
+        return rows
 
 
 def _given(**wanted: Any) -> dict[str, Any]:

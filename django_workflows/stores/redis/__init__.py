@@ -5,42 +5,41 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from django_workflows.core import clock, codec
+from django_workflows.core import clock
+from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.decisions import Decide
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
-from django_workflows.core.store import Due, DueReason, Store
+from django_workflows.core.store import Due, DueReason, Pending
 from django_workflows.core.waits import InboxEvent, Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import (
-    ConfigurationError,
-    ExecutionNotFound,
-    StaleExecution,
-    StoreUnavailable,
-)
+from django_workflows.exceptions import EventTaken, ExecutionNotFound, StaleExecution
 from django_workflows.stores.changes import changed_fields
 from django_workflows.stores.redis import scripts as scripts
-from django_workflows.stores.redis.rows import cells, record, score, text
-
-try:
-    import redis
-    from redis import exceptions as errors
-except ImportError as error:  # pragma: no cover  the tests have it
-    raise ConfigurationError(
-        'RedisStore needs the redis library: pip install "django-durable-workflows[redis]"'
-    ) from error
-
-_UNAVAILABLE = (
-    errors.ConnectionError,
-    errors.OutOfMemoryError,
-    errors.ReadOnlyError,
-    errors.TimeoutError,
+from django_workflows.stores.redis.children import RedisChildren
+from django_workflows.stores.redis.inbox import RedisInbox
+from django_workflows.stores.redis.purging import RedisPurging
+from django_workflows.stores.redis.rows import (
+    cells,
+    closed,
+    left,
+    lines,
+    opened,
+    place,
+    record,
+    score,
+    text,
 )
 
+__all__ = ["RedisStore"]
 
-class RedisStore(Store):
+_PENDING_FIELDS = tuple(field.name for field in fields(Pending))
+
+
+class RedisStore(RedisChildren, RedisInbox, RedisPurging):
     """
     Keep executions in the Redis at ``url`` (6.2 or later, no cluster), under keys with ``prefix``.
 
@@ -51,29 +50,15 @@ class RedisStore(Store):
     ``timeout`` is how many seconds Redis may take to answer.
     """
 
-    def __init__(
-        self,
-        url: str = "redis://127.0.0.1:6379/0",
-        prefix: str = "workflows",
-        timeout: float = 10,
-        **options: Any,
-    ) -> None:
-        super().__init__(url=url, prefix=prefix, timeout=timeout, **options)
-        self.prefix = prefix
-        self.client = redis.Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            **options,
-        )
-        self._scripts: dict[str, Any] = {}
-
     # Executions ---------------------------------------------------------------------------------
 
     def create(self, execution: Execution, entries: Sequence[Entry] = ()) -> Execution:
-        new = [*cells(execution), "token", _token()]
-        row = self._run(scripts.CREATE, execution.id, text(new), _texts(entries))
+        new = {
+            "id": execution.id,
+            "cells": [*cells(execution), "token", self._token()],
+            "entries": lines(entries),
+        }
+        (row,) = self._run(scripts.CREATE, "null", text([new]))
         return execution if row is None else record(Execution, row)
 
     def save(self, execution: Execution) -> Execution:
@@ -101,12 +86,19 @@ class RedisStore(Store):
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        except_steps: Collection[str] = (),
     ) -> list[str]:
-        sets = _sets("all", workflow=workflow_id, status=status)
+        wanted = {"workflow": workflow_id, "status": status}
+        sets = _sets("all", **wanted, parent=parent, parent_step=parent_step)
+        sets += [f"-parent_step:{text(step)}" for step in except_steps]
         return list(self._run(scripts.SELECT, "execution", "newest", limit, "id", *sets))
 
     def delete(self, execution_id: str) -> bool:
-        return bool(self._run(scripts.DELETE, execution_id))
+        (chore,) = left([Chore(kind=ChoreKind.MEET)])
+        return bool(self._run(scripts.DELETE, execution_id, text(chore)))
 
     # History ------------------------------------------------------------------------------------
 
@@ -116,25 +108,36 @@ class RedisStore(Store):
             raise ExecutionNotFound(entry.execution_id)
 
     def entries(self, execution_id: str) -> list[Entry]:
-        lines = self._command("LRANGE", self._key("entries", execution_id), 0, -1)
-        return [Entry.from_dict(json.loads(line)) for line in lines]
+        found = self._command("LRANGE", self._key("entries", execution_id), 0, -1)
+        return [Entry.from_dict(json.loads(line)) for line in found]
 
     # What the engine needs ----------------------------------------------------------------------
 
     def claim(self, execution_id: str, owner: str, lease: timedelta) -> Execution | None:
-        now = clock.now()
-        row = self._run(
-            scripts.CLAIM,
-            execution_id,
-            _token(),
-            text(owner),
-            score(now),
-            score(now + lease),
-        )
+        row = self._run(scripts.CLAIM, *self._claiming(owner, lease), execution_id)
         if row is None:
             self.load(execution_id)  # raises where there is none
             return None
         return record(Execution, row)
+
+    def claim_pending(
+        self,
+        owner: str,
+        lease: timedelta,
+        limit: int,
+        *,
+        workflow_ids: Collection[str],
+        queues: Collection[str | None] | None = None,
+    ) -> list[Execution]:
+        sets = [f"ready:{text(workflow_id)}" for workflow_id in set(workflow_ids)]
+        if queues is not None:
+            sets = [f"{name}:{text(queue)}" for name in sets for queue in set(queues)]
+        claiming = self._claiming(owner, lease)
+        claimed = [
+            record(Execution, row)
+            for row in self._run(scripts.CLAIM_PENDING, *claiming, limit, *sets)
+        ]
+        return sorted(claimed, key=lambda one: (-one.priority, one.created_at, one.id))
 
     def renew(self, execution_id: str, fence: int, lease: timedelta) -> bool:
         running = {"fence": text(fence), "status": text(ExecutionStatus.RUNNING.value)}
@@ -148,14 +151,15 @@ class RedisStore(Store):
         fence: int,
         waits: Sequence[Wait] = (),
         *,
+        chores: Sequence[Chore] = (),
         previous: Execution | None = None,
     ) -> None:
-        changed = cells(execution, changed_fields(execution, previous))
         written = self._write(
             execution.id,
-            changed,
+            cells(execution, changed_fields(execution, previous)),
             entries,
-            [_opened(wait) if wait.status == WaitStatus.OPEN else _closed(wait) for wait in waits],
+            [opened(wait) if wait.status == WaitStatus.OPEN else closed(wait) for wait in waits],
+            chores,
             guard={"fence": text(fence)},
         )
         if not written:
@@ -176,7 +180,9 @@ class RedisStore(Store):
                 execution_id,
                 cells(change.execution),
                 change.entries,
-                [_opened(wait) for wait in change.waits],
+                [opened(wait) for wait in change.waits],
+                change.chores,
+                event=change.event,
                 guard={"token": row[row.index("token") + 1]},
             )
             if written:
@@ -196,39 +202,34 @@ class RedisStore(Store):
         rows = self._run(scripts.SELECT, "wait", "oldest", limit, "row", *sets)
         return [record(Wait, row) for row in rows]
 
+    def pending(
+        self, before: datetime, limit: int = 500, after: Pending | None = None
+    ) -> list[Pending]:
+        wanted = text([*_PENDING_FIELDS, "updated_at"])
+        begin = "-" if after is None else f"({place(after.created_at, after.id)}"
+        found: list[Pending] = []
+        while len(found) < limit:
+            rows = self._run(scripts.PENDING, score(before), limit, begin, wanted)
+            page = [record(Execution, row) for row in rows]
+            found += [_pending(one) for one in page if one.updated_at <= before]
+            if len(page) < limit:
+                break
+            begin = f"({place(page[-1].created_at, page[-1].id)}"
+        return found[:limit]
+
     def due(self, now: datetime, limit: int = 100) -> list[Due]:
-        pending, expired, waits, late = self._run(scripts.DUE, score(now), limit)
-        listed = {
-            DueReason.PENDING: pending,
-            DueReason.EXPIRED: expired,
-            DueReason.DEADLINE: late,
-        }
+        expired, late, ripe, forgotten = self._run(scripts.DUE, score(now), limit)
+        executions = {DueReason.EXPIRED: expired, DueReason.DEADLINE: late}
+        waits = {DueReason.WAIT: ripe, DueReason.REMINDER: forgotten}
         due = [
             Due(reason=reason, execution_id=execution_id)
-            for reason, ids in listed.items()
+            for reason, ids in executions.items()
             for execution_id in ids
         ]
-        for execution_id, wait_id in waits:
-            due.append(Due(reason=DueReason.WAIT, execution_id=execution_id, wait_id=wait_id))
+        for reason, pairs in waits.items():
+            for execution_id, wait_id in pairs:
+                due.append(Due(reason=reason, execution_id=execution_id, wait_id=wait_id))
         return due
-
-    # Events and versions ------------------------------------------------------------------------
-
-    def add_event(self, event: InboxEvent) -> None:
-        self._run(scripts.ADD_EVENT, event.id, event.topic, text(cells(event)))
-
-    def reserve_event(self, wait: Wait) -> InboxEvent | None:
-        if wait.key is None:
-            return None
-        row = self._run(scripts.RESERVE_EVENT, wait.id, text(wait.id), wait.key)
-        return None if row is None else record(InboxEvent, row)
-
-    def remember_graph(self, workflow_id: str, version: str, graph: Mapping[str, Any]) -> None:
-        self._command("HSET", self._key("graphs", workflow_id), version, codec.dumps(dict(graph)))
-
-    def graph(self, workflow_id: str, version: str) -> dict[str, Any] | None:
-        kept = self._command("HGET", self._key("graphs", workflow_id), version)
-        return None if kept is None else codec.loads(kept)
 
     # Redis --------------------------------------------------------------------------------------
 
@@ -238,44 +239,40 @@ class RedisStore(Store):
             raise ExecutionNotFound(execution_id)
         return row, waits
 
+    def _claiming(self, owner: str, lease: timedelta) -> tuple[str, str, int, int]:
+        now = clock.now()
+        return self._token(), text(owner), score(now), score(now + lease)
+
     def _write(
         self,
         execution_id: str,
         changed: Sequence[str],
         entries: Sequence[Entry] = (),
         waits: Sequence[Mapping[str, Any]] = (),
+        chores: Sequence[Chore] = (),
         *,
+        event: InboxEvent | None = None,
         guard: Mapping[str, str],
     ) -> bool:
-        """Write all of it as one, and say whether the stored row was as ``guard`` says."""
-        return bool(
-            self._run(
-                scripts.WRITE,
-                execution_id,
-                _token(),
-                text(dict(guard)),
-                text(changed),
-                _texts(entries),
-                text(waits),
-            )
-        )
+        """
+        Write all of it as one, and say whether the stored row was as ``guard`` says.
 
-    def _run(self, script: str, *arguments: str | float) -> Any:
-        if script not in self._scripts:
-            self._scripts[script] = self.client.register_script(script)
-        return self._asked(self._scripts[script], args=[self.prefix, *arguments])
-
-    def _command(self, *arguments: str | int) -> Any:
-        return self._asked(self.client.execute_command, *arguments)
-
-    def _asked(self, ask: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return ask(*arguments, **options)
-        except _UNAVAILABLE as error:
-            raise StoreUnavailable(type(self).__name__, error) from error
-
-    def _key(self, *parts: str) -> str:
-        return ":".join((self.prefix, *parts))
+        Raise EventTaken, with nothing written, where it was and ``event`` is taken.
+        """
+        change: dict[str, Any] = {
+            "guard": guard,
+            "cells": changed,
+            "entries": lines(entries),
+            "waits": waits,
+            "chores": left(chores),
+        }
+        if event is not None:
+            taken_by = text(event.taken_by)
+            change["event"] = {"id": event.id, "topic": event.topic, "taken_by": taken_by}
+        outcome = self._run(scripts.WRITE, execution_id, self._token(), text(change))
+        if event is not None and outcome == "taken":
+            raise EventTaken(event.id)
+        return bool(outcome == "written")
 
 
 def _sets(otherwise: str, **wanted: str | None) -> list[str]:
@@ -284,17 +281,5 @@ def _sets(otherwise: str, **wanted: str | None) -> list[str]:
     return names or [otherwise]
 
 
-def _token() -> str:
-    return secrets.token_hex(8)
-
-
-def _texts(entries: Sequence[Entry]) -> str:
-    return text([text(entry.to_dict()) for entry in entries])
-
-
-def _opened(wait: Wait) -> dict[str, Any]:
-    return {"id": wait.id, "known_only": False, "cells": cells(wait)}
-
-
-def _closed(wait: Wait) -> dict[str, Any]:
-    return {"id": wait.id, "known_only": True, "cells": cells(wait, ["status"])}
+def _pending(execution: Execution) -> Pending:
+    return Pending(**{name: getattr(execution, name) for name in _PENDING_FIELDS})

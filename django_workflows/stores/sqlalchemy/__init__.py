@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from typing import Any
 
-from django_workflows.core import clock, codec
+from django_workflows.core import codec
+from django_workflows.core.chores import Chore
 from django_workflows.core.decisions import Decide
-from django_workflows.core.execution import Entry, Execution, ExecutionStatus
+from django_workflows.core.execution import Entry, Execution
+from django_workflows.core.presence import Presence
 from django_workflows.core.waits import InboxEvent, Wait, WaitStatus
 from django_workflows.exceptions import ConfigurationError, StaleExecution
 from django_workflows.stores.changes import changed_fields
@@ -23,19 +24,18 @@ except ImportError as error:  # pragma: no cover  the tests have it
 
 from django_workflows.stores.sqlalchemy import tables as tables
 from django_workflows.stores.sqlalchemy import writing as writing
-from django_workflows.stores.sqlalchemy.reading import (
-    SqlAlchemyReading,
-    load,
-    oldest_waits,
-    records,
-)
-from django_workflows.stores.sqlalchemy.tables import metadata, row
+from django_workflows.stores.sqlalchemy.children import SqlAlchemyChildren
+from django_workflows.stores.sqlalchemy.columns import row
+from django_workflows.stores.sqlalchemy.driving import SqlAlchemyDriving
+from django_workflows.stores.sqlalchemy.purging import SqlAlchemyPurging
+from django_workflows.stores.sqlalchemy.reading import load, oldest_waits, records
+from django_workflows.stores.sqlalchemy.tables import metadata
 from django_workflows.stores.sqlalchemy.transactions import Transactions, connect
 
 __all__ = ["SqlAlchemyStore", "metadata"]
 
 
-class SqlAlchemyStore(SqlAlchemyReading):
+class SqlAlchemyStore(SqlAlchemyChildren, SqlAlchemyDriving, SqlAlchemyPurging):
     """
     Keep executions in the database at ``url``, or in that of an ``engine``, in tables of their own.
 
@@ -68,14 +68,19 @@ class SqlAlchemyStore(SqlAlchemyReading):
         return connection
 
     def create_tables(self) -> None:
-        """Create the tables and indexes that are not there yet."""
+        """
+        Create the tables that are not there yet, with their indexes.
+
+        Those that are there stay as they are: where an earlier version of this package made them,
+        a migration from that version's ``metadata`` to this one's is up to you.
+        """
         with self.engine.connect() as connection:
             if self.engine.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             metadata.create_all(connection)
             connection.commit()
 
-    # Executions ---------------------------------------------------------------------------------
+    # Executions and their history ---------------------------------------------------------------
 
     def create(self, execution: Execution, entries: Sequence[Entry] = ()) -> Execution:
         values, history = row(execution), writing.rows(entries)
@@ -89,10 +94,7 @@ class SqlAlchemyStore(SqlAlchemyReading):
         return self.transactions.write(write)
 
     def save(self, execution: Execution) -> Execution:
-        values = row(execution)
-        self.transactions.write(
-            lambda connection: writing.put_row(connection, tables.executions, values, key=("id",))
-        )
+        self._put(tables.executions, row(execution), key=("id",))
         return execution
 
     def delete(self, execution_id: str) -> bool:
@@ -109,49 +111,6 @@ class SqlAlchemyStore(SqlAlchemyReading):
 
         self.transactions.write(write)
 
-    # What the engine needs ----------------------------------------------------------------------
-
-    def claim(self, execution_id: str, owner: str, lease: timedelta) -> Execution | None:
-        now = clock.now()
-        of = tables.executions.c
-        lease_ended = of.lease_expires_at.is_(None) | (of.lease_expires_at < now)
-        free = (of.status == ExecutionStatus.PENDING) | (
-            (of.status == ExecutionStatus.RUNNING) & lease_ended
-        )
-        take = (
-            tables.executions.update()
-            .where(of.id == execution_id, free)
-            .values(
-                status=ExecutionStatus.RUNNING,
-                lease_owner=owner,
-                lease_expires_at=now + lease,
-                fence=of.fence + 1,
-                claims=of.claims + 1,
-                started_at=sa.func.coalesce(of.started_at, sa.literal(now, tables.Moment())),
-                updated_at=now,
-            )
-        )
-
-        def write(connection: sa.Connection) -> Execution | None:
-            taken = connection.execute(take).rowcount
-            execution = load(connection, execution_id)
-            return execution if taken else None
-
-        return self.transactions.write(write)
-
-    def renew(self, execution_id: str, fence: int, lease: timedelta) -> bool:
-        until = {"lease_expires_at": clock.now() + lease}
-        return self.transactions.write(
-            lambda connection: writing.update_row(
-                connection,
-                tables.executions,
-                until,
-                id=execution_id,
-                fence=fence,
-                status=ExecutionStatus.RUNNING,
-            )
-        )
-
     def checkpoint(
         self,
         execution: Execution,
@@ -159,22 +118,25 @@ class SqlAlchemyStore(SqlAlchemyReading):
         fence: int,
         waits: Sequence[Wait] = (),
         *,
+        chores: Sequence[Chore] = (),
         previous: Execution | None = None,
     ) -> None:
         # The fence is always written, so that there is something to write.
         values = row(execution, changed_fields(execution, previous)) | {"fence": fence}
-        history = writing.rows(entries)
-        opened = writing.rows(wait for wait in waits if wait.status == WaitStatus.OPEN)
+        history, left = writing.rows(entries), writing.rows(chores)
+        opened = [wait for wait in waits if wait.status == WaitStatus.OPEN]
         closed = [wait for wait in waits if wait.status != WaitStatus.OPEN]
+        new_waits = writing.opened_rows(opened, fence)
 
         def write(connection: sa.Connection) -> None:
             guard = {"id": execution.id, "fence": fence}
             if not writing.update_row(connection, tables.executions, values, **guard):
                 raise StaleExecution(execution.id, fence)
             writing.insert_rows(connection, tables.entries, history)
-            writing.insert_rows(connection, tables.waits, opened)
+            writing.insert_rows(connection, tables.waits, new_waits)
             for wait in closed:
                 writing.update_row(connection, tables.waits, {"status": wait.status}, id=wait.id)
+            writing.insert_rows(connection, tables.chores, left)
 
         self.transactions.write(write)
 
@@ -183,28 +145,31 @@ class SqlAlchemyStore(SqlAlchemyReading):
             stored = load(connection, execution_id, lock=True)
             known = records(connection, Wait, oldest_waits(execution_id=execution_id))
             change = decide(stored, known)
-            values = row(change.execution, ["id", *changed_fields(change.execution, stored)])
-            history, waits = writing.rows(change.entries), writing.rows(change.waits)
-            writing.update_row(connection, tables.executions, values, id=execution_id)
-            writing.insert_rows(connection, tables.entries, history)
-            for wait in waits:
-                writing.put_row(connection, tables.waits, wait, key=("id",))
+            writing.write_drafts(connection, [writing.Draft.of(change, stored, known)])
             return change.execution
 
         return self.transactions.write(write)
 
-    # Events and versions ------------------------------------------------------------------------
+    # Events, chores, presence and versions ------------------------------------------------------
 
-    def add_event(self, event: InboxEvent) -> None:
+    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> None:
         values = row(event) | {"topic": event.topic}
-        self.transactions.write(
-            lambda connection: writing.insert_rows(connection, tables.events, [values])
-        )
+        left = [] if chore is None else [row(chore)]
 
-    def reserve_event(self, wait: Wait) -> InboxEvent | None:
-        if wait.key is None:
-            return None
-        return self.transactions.write(lambda connection: writing.reserve_event(connection, wait))
+        def write(connection: sa.Connection) -> None:
+            writing.insert_rows(connection, tables.events, [values])
+            writing.insert_rows(connection, tables.chores, left)
+
+        self.transactions.write(write)
+
+    def finish_chore(self, chore_id: str) -> None:
+        self._delete(tables.chores, chore_id)
+
+    def announce(self, presence: Presence) -> None:
+        self._put(tables.presences, row(presence), key=("id",))
+
+    def dismiss(self, presence_id: str) -> None:
+        self._delete(tables.presences, presence_id)
 
     def remember_graph(self, workflow_id: str, version: str, graph: Mapping[str, Any]) -> None:
         values = {
@@ -212,10 +177,14 @@ class SqlAlchemyStore(SqlAlchemyReading):
             "version": version,
             "graph": codec.dumps(dict(graph)),
         }
-        key = ("workflow_id", "version")
-        self.transactions.write(
-            lambda connection: writing.put_row(connection, tables.graphs, values, key=key)
-        )
+        self._put(tables.graphs, values, key=("workflow_id", "version"))
+
+    def _put(self, table: sa.Table, values: writing.Values, key: Sequence[str]) -> None:
+        self.transactions.write(lambda connection: writing.put_row(connection, table, values, key))
+
+    def _delete(self, table: sa.Table, key: str) -> None:
+        gone = sa.delete(table).filter_by(id=key)
+        self.transactions.write(lambda connection: connection.execute(gone))
 
     # Transactions and threads -------------------------------------------------------------------
 

@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Engine, Select, Table, func, literal_column, or_, select
 
 from django_workflows.core import codec
+from django_workflows.core.chores import Chore
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
+from django_workflows.core.presence import Presence
 from django_workflows.core.records import Record
-from django_workflows.core.store import Due, DueReason, Store
-from django_workflows.core.waits import Wait, WaitKind, WaitStatus
+from django_workflows.core.store import Store
+from django_workflows.core.waits import InboxEvent, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import ExecutionNotFound
-from django_workflows.stores.sqlalchemy.tables import entries, executions, graphs, record, waits
+from django_workflows.stores.sqlalchemy.columns import Moment, record
+from django_workflows.stores.sqlalchemy.locking import locked
+from django_workflows.stores.sqlalchemy.tables import (
+    chores,
+    entries,
+    events,
+    executions,
+    graphs,
+    presences,
+    waits,
+)
 from django_workflows.stores.sqlalchemy.transactions import Transactions
 
 R = TypeVar("R", bound=Record)
 
+_UTC = select(literal_column("UTC_TIMESTAMP(6)", Moment()))
+
+#: What asks a server for the time as it is, not as it was when the transaction began.
+_CLOCKS: dict[str, Select[Any]] = {
+    "postgresql": select(func.clock_timestamp(type_=Moment())),
+    "mysql": _UTC,
+    "mariadb": _UTC,
+}
+
 
 class SqlAlchemyReading(Store):
-    """The half of SqlAlchemyStore that writes nothing."""
+    """The part of SqlAlchemyStore that writes nothing."""
 
     transactions: Transactions
+    engine: Engine
+
+    # Executions and their history ---------------------------------------------------------------
 
     def load(self, execution_id: str) -> Execution:
         return self.transactions.read(lambda connection: load(connection, execution_id))
@@ -51,8 +75,21 @@ class SqlAlchemyReading(Store):
         workflow_id: str | None = None,
         status: ExecutionStatus | str | None = None,
         limit: int = 1000,
+        *,
+        parent: str | None = None,
+        parent_step: str | None = None,
+        except_steps: Collection[str] = (),
     ) -> list[str]:
-        newest = _newest(select(executions.c.id), workflow_id=workflow_id, status=status)
+        newest = _newest(
+            select(executions.c.id),
+            workflow_id=workflow_id,
+            status=status,
+            parent=parent,
+            parent_step=parent_step,
+        )
+        if except_steps:
+            step = executions.c.parent_step
+            newest = newest.where(or_(step.is_(None), step.not_in(except_steps)))
         return self.transactions.read(
             lambda connection: list(connection.scalars(newest.limit(limit)))
         )
@@ -60,6 +97,8 @@ class SqlAlchemyReading(Store):
     def entries(self, execution_id: str) -> list[Entry]:
         history = select(entries).where(entries.c.execution_id == execution_id)
         return self._records(Entry, history.order_by(entries.c.number))
+
+    # Waits and events ---------------------------------------------------------------------------
 
     def waits(self, execution_id: str, *, status: WaitStatus | None = None) -> list[Wait]:
         return self._records(Wait, oldest_waits(execution_id=execution_id, status=status))
@@ -70,37 +109,27 @@ class SqlAlchemyReading(Store):
         oldest = oldest_waits(status=WaitStatus.OPEN, kind=kind, key=key)
         return self._records(Wait, oldest.limit(limit))
 
-    def due(self, now: datetime, limit: int = 100) -> list[Due]:
-        of, wait = executions.c, waits.c
-        lease_ended = of.lease_expires_at.is_(None) | (of.lease_expires_at < now)
-        pending = select(of.id).where(of.status == ExecutionStatus.PENDING).order_by(of.updated_at)
-        expired = (
-            select(of.id)
-            .where(of.status == ExecutionStatus.RUNNING, lease_ended)
-            .order_by(of.lease_expires_at)
-        )
-        late = (
-            select(of.id)
-            .where(of.status == ExecutionStatus.HALTED, of.deadline_at <= now)
-            .order_by(of.deadline_at)
-        )
-        awake = (
-            select(wait.execution_id, wait.id)
-            .where(wait.status == WaitStatus.OPEN, wait.wake_at <= now)
-            .order_by(wait.wake_at)
-        )
-        listed = {
-            DueReason.PENDING: pending,
-            DueReason.EXPIRED: expired,
-            DueReason.WAIT: awake,
-            DueReason.DEADLINE: late,
-        }
+    def next_event(self, topic: str) -> InboxEvent | None:
+        untaken = matching(events, topic=topic).where(events.c.taken_by.is_(None))
+        oldest = untaken.order_by(events.c.sent_at, events.c.id)
+        return next(iter(self._records(InboxEvent, oldest.limit(1))), None)
+
+    # Chores, presence and versions --------------------------------------------------------------
+
+    def chores(self, now: datetime, limit: int = 100) -> list[Chore]:
+        due = select(chores).where(chores.c.due_at <= now)
+        return self._records(Chore, due.order_by(chores.c.due_at, chores.c.id).limit(limit))
+
+    def present(self) -> list[Presence]:
+        announced = select(presences).order_by(presences.c.started_at, presences.c.id)
+        return self._records(Presence, announced)
+
+    def now(self) -> datetime:
+        clock = _CLOCKS.get(self.engine.dialect.name)
+        if clock is None:
+            return super().now()
         return self.transactions.read(
-            lambda connection: [
-                Due(reason=reason, execution_id=ids[0], wait_id=ids[1] if len(ids) > 1 else None)
-                for reason, query in listed.items()
-                for ids in connection.execute(query.limit(limit))
-            ]
+            lambda connection: cast("datetime", connection.scalars(clock).one())
         )
 
     def graph(self, workflow_id: str, version: str) -> dict[str, Any] | None:
@@ -115,7 +144,7 @@ class SqlAlchemyReading(Store):
 def load(connection: Connection, execution_id: str, *, lock: bool = False) -> Execution:
     """Return the execution; with ``lock``, hold its row until the transaction ends."""
     query = matching(executions, id=execution_id)
-    found = records(connection, Execution, query.with_for_update() if lock else query)
+    found = records(connection, Execution, locked(query) if lock else query)
     if not found:
         raise ExecutionNotFound(execution_id)
     return found[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
 import threading
 import time
@@ -181,8 +182,8 @@ class Transactions:
         except exc.DBAPIError as error:
             if _lacks_tables(error):
                 raise ConfigurationError(
-                    f"SqlAlchemyStore has no tables in {self._engine.url!r}: call its"
-                    " create_tables(), or add its metadata to your migrations."
+                    f"SqlAlchemyStore lacks a table or a column in {self._engine.url!r}"
+                    f" ({error.orig}): call its create_tables(), or migrate to its metadata."
                 ) from error
             if not isinstance(error, _UNAVAILABLE):
                 raise
@@ -203,7 +204,11 @@ def _is_collision(error: exc.OperationalError) -> bool:
     return not codes.isdisjoint(_COLLISIONS)
 
 
+#: How databases say that a table, or a column of it, is not there.
+_ABSENT = re.compile("no such (table|column)|has no column|not exist|doesn't exist|Unknown column")
+
+
 def _lacks_tables(error: exc.DBAPIError) -> bool:
-    text = str(error.orig)
-    is_absent = any(words in text for words in ("no such table", "not exist", "doesn't exist"))
+    text = f"{error.orig} in {error.statement}"
+    is_absent = _ABSENT.search(str(error.orig)) is not None
     return is_absent and any(table in text for table in metadata.tables)
