@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django_workflows import wiring
 from django_workflows.conf import settings
 from django_workflows.core import clock, control
+from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.decisions import open_waits
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.document import load_document
 from django_workflows.core.engine import Engine
-from django_workflows.core.engine.arriving import deliver as deliver_to
+from django_workflows.core.engine.answering import find_wait
 from django_workflows.core.execution import Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.explaining import explained
-from django_workflows.core.waits import Answer, InboxEvent, WaitKind
+from django_workflows.core.waits import Answer, InboxEvent
 from django_workflows.core.workflow import Workflow, install, registry
-from django_workflows.exceptions import PayloadError
+from django_workflows.exceptions import InvalidTransition, PayloadError
+from django_workflows.health import unheard_queue
 from django_workflows.permissions import label, permit
 from django_workflows.runners.async_ import wait_for
 from django_workflows.verbs import cancel, fork, retry, skip, storable
@@ -32,7 +36,6 @@ from django_workflows.verbs import cancel, fork, retry, skip, storable
 __all__ = [
     "AnyWorkflow",
     "cancel",
-    "deliver",
     "explain",
     "fork",
     "get",
@@ -48,6 +51,9 @@ __all__ = [
 ]
 
 AnyWorkflow = type[Workflow] | WorkflowDefinition | str
+
+#: What a column of 32 bits holds, on every database.
+MOST_PRIORITY = 2**31 - 1
 
 
 def load_workflow(source: str | os.PathLike[str], *, add: bool = True) -> WorkflowDefinition:
@@ -91,12 +97,13 @@ def start(
     engine = wiring.engine(definition)
     fields = _fields(idempotency_key, subject, by, queue, priority)
     execution = engine.new(input, execution_id, **fields)
-    later = None if delay is None else control.postpone(delay)
+    later = None if delay is None else control.postpone(_pause(delay))
     with engine.store.atomic():
         stored = engine.write(execution)
         is_new = stored.id == execution.id and stored.created_at == execution.created_at
         if later is not None and is_new:
-            stored = engine.store.transition(stored.id, later)
+            with suppress(InvalidTransition):  # a store without transactions: it has begun
+                stored = engine.store.transition(stored.id, later)
         wiring.dispatch(stored)
     return stored
 
@@ -122,12 +129,28 @@ def run(
     return engine.run(input, execution_id, **_fields(idempotency_key, subject, by, queue, priority))
 
 
+def _pause(delay: object) -> timedelta:
+    pause = delay
+    if isinstance(delay, (int, float)) and not isinstance(delay, bool):
+        with suppress(ValueError, OverflowError):  # NaN, and what no clock counts
+            pause = timedelta(seconds=delay)
+    if not isinstance(pause, timedelta) or pause < timedelta(0):
+        raise PayloadError("delay", f"must be seconds or a timedelta, 0 or more, not {delay!r}")
+    return pause
+
+
 def _fields(
     idempotency_key: str | None, subject: Any, by: Any, queue: str | None, priority: int | None
 ) -> dict[str, Any]:
     if idempotency_key == "":
         # A form field left blank would make all orders one.
         raise PayloadError("idempotency_key", "is empty; leave it out, or give a key")
+    if queue is not None and not (queue and isinstance(queue, str)):
+        raise PayloadError("queue", f"must be the name of a queue, not {queue!r}")
+    if isinstance(priority, bool) or not isinstance(priority or 0, int):
+        raise PayloadError("priority", f"must be a whole number, not {priority!r}")
+    if abs(priority or 0) > MOST_PRIORITY:
+        raise PayloadError("priority", f"must be within ±{MOST_PRIORITY:,}, not {priority:,}")
     return {
         "idempotency_key": idempotency_key,
         "subject": subject_label(subject),
@@ -168,8 +191,9 @@ def resume(
     Answer an open wait: recorded first, then dispatched on commit. Return the execution.
 
     With ``wait`` it is driven here, and the ExecutionResult is returned. ``step`` names the wait,
-    by path or id, where several are open. ``by`` is the user who answers, and is checked against
-    the step's approvers under the lock.
+    by path or id, where several are open, or where the answer may come late; left out, it is the
+    one that asks somebody: a sleep, a pause or an event is ended by name only. ``by`` is the user
+    who answers, and is checked against the step's approvers under the lock.
 
     Raise ExecutionNotFound, NotResumable (it lists the open steps), AlreadyResumed with who and
     when, NotAllowed, PayloadError.
@@ -178,8 +202,8 @@ def resume(
     if wait:
         engine.store.refuse_open_transaction()
     answer = Answer(response=storable("response", response), approved=approved, by=label(by))
-    target, named = engine.find_wait(str(execution_id), step)
-    settled = engine.store.settle(target, named, answer, permit=permit(by))
+    target, named = find_wait(engine.store, str(execution_id), step)
+    settled = engine.store.settle(target, named, answer, permit=permit(by, engine.store.entries))
     if not wait:
         wiring.dispatch(settled)
         return settled if target == execution_id else get(execution_id)
@@ -205,22 +229,10 @@ def send_event(name: str, key: Any = "", data: Any = None, by: Any = None) -> In
         by=label(by),
         sent_at=clock.now(),
     )
-    store.add_event(event)
-    store.on_commit(lambda: deliver(event.topic))
+    chore = Chore(kind=ChoreKind.DELIVER, target=event.topic)
+    store.add_event(event, chore)
+    wiring.do_on_commit([chore])
     return event
-
-
-def deliver(topic: str) -> list[Execution]:
-    """Give the events of a topic to the executions that wait for them; return those."""
-    store = wiring.store()
-    woken = []
-    for wait in store.find_waits(kind=WaitKind.EVENT, key=topic):
-        execution = deliver_to(store, wait)
-        if execution is None:
-            break
-        wiring.dispatch(execution)
-        woken.append(execution)
-    return woken
 
 
 def wait(execution_id: str, timeout: float | None = None) -> ExecutionResult:
@@ -237,7 +249,12 @@ def explain(execution_id: str) -> str:
     store = wiring.store()
     execution = store.load(str(execution_id))
     waits = open_waits(store.waits(execution.id))
-    return explained(execution, waits, known=execution.workflow_id in registry)
+    known = execution.workflow_id in registry
+    unheard = None
+    if execution.status == ExecutionStatus.PENDING:
+        unheard = unheard_queue(execution.queue)
+    tally = partial(store.tally, execution.id)
+    return explained(execution, waits, tally, known=known, unheard=unheard)
 
 
 def _engine_for(execution_id: str) -> Engine:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.apps import AppConfig
 from django.core import checks as django_checks
-from django.utils.module_loading import autodiscover_modules
+from django.utils.module_loading import autodiscover_modules, import_string
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,6 +20,9 @@ class WorkflowsConfig(AppConfig):
     def ready(self) -> None:
         """Find the workflows, as the admin finds its admin.py modules."""
         from django_workflows.checks import check_workflows
+        from django_workflows.conf import settings
 
         autodiscover_modules("workflows")
+        with suppress(Exception):  # the checks say what is wrong with it
+            import_string(settings.ADAPTER["BACKEND"])  # makes its jobs known to its workers
         django_checks.register(check_workflows, "workflows")

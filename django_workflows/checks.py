@@ -1,7 +1,7 @@
 """
 System checks: ``manage.py check --tag workflows``.
 
-    workflows.E001 ...    a definition, up to E015: see core.validation
+    workflows.E001 ...    a definition, up to E016: see core.validation
     workflows.E020        a step runs a workflow that is not registered
     workflows.E021        an atomic step, and a store that cannot commit with it
     workflows.E030        WORKFLOWS is no dict
@@ -9,6 +9,8 @@ System checks: ``manage.py check --tag workflows``.
     workflows.E032        WORKFLOWS has a value that does not fit
     workflows.E033        a BACKEND cannot be imported, or is none
     workflows.E034        a service cannot be imported
+    workflows.E035        the adapter has OPTIONS that do not fit
+    workflows.E036        the adapter cannot do its work: see its problems()
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from django.apps import AppConfig
@@ -23,13 +26,14 @@ from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from django_workflows import wiring
 from django_workflows.conf import Settings, given, settings
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.steps.call import imported
 from django_workflows.core.store import Store
 from django_workflows.core.validation import problems
 from django_workflows.core.workflow import registry
-from django_workflows.exceptions import describe
+from django_workflows.exceptions import ConfigurationError, describe
 from django_workflows.runners.base import Adapter
 
 _BACKENDS: Mapping[str, type] = {"STORE": Store, "ADAPTER": Adapter}
@@ -46,7 +50,7 @@ def check_workflows(
         return [Error(str(error), hint=hint, id="workflows.E030")]
     found = [*_unknown_settings(), *_misfits()]
     if not found:
-        found = [*_backends(), *_services(), *_atomic_steps()]
+        found = [*_backends(), *_adapter(), *_services(), *_atomic_steps()]
     return [*found, *_definitions(), *_children()]
 
 
@@ -62,7 +66,7 @@ def _definitions() -> Iterator[CheckMessage]:
 def _children() -> Iterator[CheckMessage]:
     for definition in registry.values():
         for path, step, _ in definition.graph.walk():
-            for unknown in (name for name in step.workflows() if name not in registry):
+            for unknown in (name for name in step.workflows() if name not in [*registry]):
                 yield _error(
                     definition,
                     "workflows.E020",
@@ -186,6 +190,27 @@ def _backends() -> Iterator[CheckMessage]:
                 hint=f"Name a subclass of {kind.__module__}.{kind.__qualname__}.",
                 id="workflows.E033",
             )
+
+
+def _adapter() -> Iterator[CheckMessage]:
+    backend = _imported("ADAPTER")
+    if not (isinstance(backend, type) and issubclass(backend, Adapter)):
+        return  # E033
+    try:
+        adapter = wiring.adapter()
+    except ConfigurationError as error:
+        names = [*signature(backend).parameters][1:]
+        yield Error(
+            str(error),
+            hint=f"The options of {backend.__name__} are: {', '.join(names)}.",
+            id="workflows.E035",
+        )
+        return
+    for problem in adapter.problems():
+        what, _, cure = problem.partition(". ")
+        yield Error(
+            f"{backend.__name__}: {what.rstrip('.')}.", hint=cure or None, id="workflows.E036"
+        )
 
 
 def _imported(name: str) -> Any:

@@ -33,7 +33,7 @@ class Settings:
     PARALLEL_THREADS: int = 8
     #: Services that documents may call: name to dotted path.
     SERVICES: dict[str, str] = {}
-    #: Days after which ended executions may be purged; None keeps them.
+    #: Days after which supervisors delete what has ended; None keeps it.
     RETENTION_DAYS: int | None = None
     #: The largest single value a step may store, in bytes of JSON.
     MAX_PAYLOAD_BYTES: int = 1_048_576

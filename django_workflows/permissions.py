@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from django.contrib.auth import get_user_model
 
 from django_workflows.core.decisions import Permit
-from django_workflows.core.execution import Execution
+from django_workflows.core.execution import Entry, Execution
+from django_workflows.core.forking import requesters
 from django_workflows.core.waits import Wait, WaitKind
 from django_workflows.exceptions import NotAllowed
 
@@ -15,42 +17,48 @@ from django_workflows.exceptions import NotAllowed
 def label(by: Any) -> str | None:
     """Return how the history names ``by``: a user's username, or the text itself."""
     if by is None or isinstance(by, str):
-        return by
+        return by or None
     if not hasattr(by, "get_username"):
         raise TypeError(f"by= takes a user or a username, not {by!r}.")
     username: str = by.get_username()
-    return username
+    return username or None  # that of an anonymous user is empty
 
 
-def permit(by: Any) -> Permit:
+def permit(by: Any, history: Callable[[str], Iterable[Entry]]) -> Permit:
     """Return the question, asked under the lock, whether ``by`` may answer a wait."""
 
     def ask(execution: Execution, wait: Wait) -> None:
-        refuse_answer(by, execution, wait)
+        if wait.kind == WaitKind.APPROVAL:
+            asked = requesters(execution, history(execution.id)) if wait.exclude_requester else ()
+            refuse_decision(by, execution, wait, asked)
 
     return ask
 
 
-def refuse_answer(by: Any, execution: Execution, wait: Wait) -> None:
+def refuse_decision(
+    by: Any, execution: Execution, wait: Wait, requesters: Collection[str] = ()
+) -> None:
     """
-    Raise NotAllowed where ``by``, a user, a username or None, may not answer ``wait``.
+    Raise NotAllowed where ``by``, a user, a username or None, may not decide on an approval.
 
-    Approvers are ``user:NAME``, ``group:NAME`` or ``perm:APP.CODENAME``. Who started the
-    execution may not approve it, unless the step says so.
+    Approvers are ``user:NAME``, ``group:NAME`` or ``perm:APP.CODENAME``. None of the ``requesters``
+    may be among them.
     """
-    if wait.kind != WaitKind.APPROVAL:
-        return
     name = label(by)
-    if wait.exclude_requester and name is not None and name == execution.started_by:
+    if name is not None and name in requesters:
+        did = "started" if name == execution.started_by else "gave the input of"
         raise NotAllowed(
-            f"{name} started execution {execution.id} and so may not decide {wait.step!r}; another"
+            f"{name} {did} execution {execution.id} and so may not decide {wait.step!r}; another"
             " person must, or the step says exclude_requester=False."
         )
-    if wait.exclude_requester and name is None and execution.started_by is not None:
+    if name is None and requesters:
         raise NotAllowed(
-            f"{execution.started_by} started execution {execution.id} and may not decide"
+            f"{', '.join(sorted(requesters))} started execution {execution.id} and may not decide"
             f" {wait.step!r}: say who does with by=."
         )
+    if not getattr(by, "is_active", True):
+        who = name or "Somebody who is not logged in"
+        raise NotAllowed(f"{who} may not decide {wait.step!r}: the account is not active.")
     if not wait.approvers:
         return
     asked = ", ".join(wait.approvers)

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django_workflows import wiring
 from django_workflows.conf import settings
 from django_workflows.core import codec, control
-from django_workflows.core.engine.arriving import tell_parent
-from django_workflows.core.engine.orphans import cancel_children, cancel_tree
-from django_workflows.core.execution import EntryAction, Execution
+from django_workflows.core.chores import Chore, ChoreKind
+from django_workflows.core.decisions import Change, Decide
+from django_workflows.core.engine.orphans import end
+from django_workflows.core.execution import Execution, ExecutionStatus
 from django_workflows.core.forking import forked
 from django_workflows.core.inputs import checked
+from django_workflows.core.store import Store
+from django_workflows.core.undoing import undone
+from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import registry
-from django_workflows.exceptions import PayloadError
-from django_workflows.permissions import label
+from django_workflows.permissions import label, permit
 
 
-def cancel(execution_id: str, reason: str = "", by: Any = None) -> Execution:
+def cancel(
+    execution_id: str, reason: str = "", by: Any = None, *, compensate: bool = False
+) -> Execution:
     """
     End an execution that is under way, and its children; return it.
 
-    A step that runs at this moment is not interrupted, but its checkpoint is refused. Raise
-    ExecutionNotFound, or InvalidTransition where it has ended.
+    A step that runs at this moment is not interrupted, but its checkpoint is refused. With
+    ``compensate`` a worker first undoes what the completed steps did, in reverse; until then it is
+    pending, with the cancellation as its error. Children do the same, each by itself. Raise
+    ExecutionNotFound, or InvalidTransition where it has ended, or is being undone already.
     """
     store = wiring.store()
     with store.atomic():
-        cancelled = cancel_tree(store, str(execution_id), reason, label(by), _cancelled)
-    # As after any end of a child: in a transaction of its own, which locks the parent first.
-    store.on_commit(lambda: tell_parent(store, cancelled, wiring.dispatch))
+        cancelled, left = end(
+            store, str(execution_id), reason, label(by), _cancelled, compensate=compensate
+        )
+        # Its children and its parent: in transactions of their own, which lock parents first.
+        wiring.do_on_commit(left)
+        if cancelled.status == ExecutionStatus.PENDING:
+            wiring.dispatch(cancelled)
     return cancelled
 
 
@@ -42,12 +53,14 @@ def retry(
     from_step: str | None = None,
     input: Mapping[str, Any] | None = None,
     by: Any = None,
+    reason: str = "",
 ) -> Execution:
     """
     Drive a failed or cancelled execution again, from the step that failed or from ``from_step``.
 
-    ``input`` replaces its input. Raise ExecutionNotFound, InvalidTransition (also where its steps
-    were compensated and no ``from_step`` says where to begin), InputError.
+    ``input`` replaces its input; the history keeps both. Raise ExecutionNotFound,
+    InvalidTransition (also where its steps were compensated and no ``from_step`` says where to
+    begin), InputError.
     """
     store = wiring.store()
     execution = store.load(str(execution_id))
@@ -55,56 +68,106 @@ def retry(
     cleaned = None
     if input is not None:
         cleaned = checked(definition.input, definition.id, input, settings.MAX_PAYLOAD_BYTES)
-    decide = control.retry(
-        definition,
-        from_step=from_step,
-        input=cleaned,
-        by=label(by),
-        undone=_undone(execution.id),
+    again = _decided(
+        execution,
+        lambda undone: control.retry(
+            definition,
+            from_step=from_step,
+            input=cleaned,
+            by=label(by),
+            undone=undone,
+            reason=reason,
+        ),
     )
-    again = store.transition(execution.id, decide)
     wiring.dispatch(again)
     return again
 
 
-def _undone(execution_id: str) -> list[str]:
-    """Return the paths of the steps that were compensated, and not begun again since."""
-    undone: list[str] = []
-    for entry in wiring.store().entries(execution_id):
-        if entry.action == EntryAction.COMPENSATED:
-            undone.append(entry.step_id.partition(":")[2])
-        elif entry.action == EntryAction.RETRIED and entry.error is None:  # by hand
-            undone.clear()
-    return undone
+class _Moved(Exception):
+    """It has been driven since its history was read."""
+
+
+def _decided(execution: Execution, decision: Callable[[Sequence[str]], Decide]) -> Execution:
+    """
+    Change an execution as ``decision`` says, told what is undone; return it as it then stands.
+
+    History is read before the lock is taken, and again where the execution was driven in between.
+    """
+    store = wiring.store()
+    while True:
+        decide = decision(undone(store.entries(execution.id)))
+        try:
+            return store.transition(execution.id, _unless_moved(execution.fence, decide))
+        except _Moved:
+            execution = store.load(execution.id)
+
+
+def _unless_moved(fence: int, decide: Decide) -> Decide:
+    """Return ``decide``, raising _Moved where the execution has another fence by now."""
+
+    def unmoved(stored: Execution, waits: Sequence[Wait]) -> Change:
+        if stored.fence != fence:
+            raise _Moved
+        return decide(stored, waits)
+
+    return unmoved
 
 
 def skip(execution_id: str, output: Any = None, reason: str = "", by: Any = None) -> Execution:
     """
     Take the step at which an execution failed or halts as done with ``output``, and go on after it.
 
-    Raise ExecutionNotFound, InvalidTransition (also where its steps were compensated, so that
-    what comes after would build on what is no more), PayloadError.
+    To go past an approval is to decide it, here and in children: the same people may. Raise
+    ExecutionNotFound, InvalidTransition (also where its steps were compensated, so that what comes
+    after would build on what is no more), NotAllowed, PayloadError.
     """
     store = wiring.store()
     execution = store.load(str(execution_id))
     definition, step = registry[execution.workflow_id], execution.current_step
-    decide = control.skip(
-        definition,
-        output=storable("output", output),
-        reason=reason,
+    unwanted = Chore(
+        kind=ChoreKind.CANCEL_CHILDREN,
+        execution_id=execution.id,
+        reason=f"step {step!r} of its parent was skipped",
         by=label(by),
-        undone=_undone(execution.id),
     )
+    given, may = storable("output", output), permit(by, store.entries)
+    for wait in _approvals(store, execution.id):
+        if wait.execution_id != execution.id:  # its own are asked for under the lock
+            may(store.load(wait.execution_id), wait)
     with store.atomic():
-        skipped = store.transition(execution.id, decide)
+        skipped = _decided(
+            execution,
+            lambda undone: control.skip(
+                definition,
+                output=given,
+                reason=reason,
+                by=label(by),
+                undone=undone,
+                chores=[unwanted],
+                permit=may,
+            ),
+        )
         wiring.tell("step.skipped", skipped, step, output=output, reason=reason)
-        because = f"step {step!r} of its parent was skipped"
-        cancel_children(store, skipped.id, because, label(by), _cancelled)
+        wiring.do_on_commit([unwanted])
         wiring.dispatch(skipped)
     return skipped
 
 
-def fork(execution_id: str, from_step: str, by: Any = None) -> Execution:
+def _approvals(store: Store, execution_id: str) -> Iterator[Wait]:
+    """Yield the approvals that a halted execution waits for, and those that its children do."""
+    for wait in store.waits(execution_id, status=WaitStatus.OPEN):
+        if wait.kind == WaitKind.APPROVAL:
+            yield wait
+        elif wait.kind == WaitKind.CHILD and wait.key:
+            yield from _approvals(store, wait.key)
+        elif wait.kind == WaitKind.CHILD:
+            for child in store.execution_ids(
+                parent=execution_id, parent_step=wait.step, status=ExecutionStatus.HALTED
+            ):
+                yield from _approvals(store, child)
+
+
+def fork(execution_id: str, from_step: str, by: Any = None, reason: str = "") -> Execution:
     """
     Start a new execution at ``from_step``, with input and ctx as they were there; return it.
 
@@ -114,7 +177,7 @@ def fork(execution_id: str, from_step: str, by: Any = None) -> Execution:
     execution = store.load(str(execution_id))
     definition = registry[execution.workflow_id]
     history = store.entries(execution.id)
-    new, entry = forked(definition, execution, history, from_step, label(by))
+    new, entry = forked(definition, execution, history, from_step, by=label(by), reason=reason)
     created = store.create(new, [entry])
     wiring.dispatch(created)
     return created
@@ -122,14 +185,4 @@ def fork(execution_id: str, from_step: str, by: Any = None) -> Execution:
 
 def storable(name: str, value: Any) -> Any:
     """Return ``value`` as it will read after storage. Raise PayloadError naming ``name``."""
-    try:
-        text = codec.dumps(value)
-    except PayloadError as error:
-        dot = "." if error.path and not error.path.startswith("[") else ""
-        raise PayloadError(f"{name}{dot}{error.path}", error.reason) from error
-    limit = settings.MAX_PAYLOAD_BYTES
-    if len(text) > limit:
-        raise PayloadError(
-            name, f"{len(text):,} bytes are more than MAX_PAYLOAD_BYTES ({limit:,}) allows"
-        )
-    return codec.loads(text)
+    return codec.kept(name, value, settings.MAX_PAYLOAD_BYTES)

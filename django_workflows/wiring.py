@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from threading import Event as Flag
 from threading import RLock
 from typing import Any
 
@@ -12,17 +14,28 @@ from django.utils.module_loading import import_string
 
 from django_workflows import signals
 from django_workflows.conf import settings
+from django_workflows.core.chores import Chore
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.engine import Engine
-from django_workflows.core.engine.driving import Limits
+from django_workflows.core.engine.chores import Chores
+from django_workflows.core.engine.limits import Limits
 from django_workflows.core.execution import Event, Execution, ExecutionResult, ExecutionStatus
+from django_workflows.core.logs import log
 from django_workflows.core.store import Store
 from django_workflows.core.workflow import Workflow, registry
-from django_workflows.exceptions import ConfigurationError
-from django_workflows.runners.base import Adapter, ring
+from django_workflows.exceptions import (
+    ConfigurationError,
+)
+from django_workflows.runners.base import Adapter, Ringable, ring
 from django_workflows.runners.threads import DjangoThreads
 
+logger = logging.getLogger("django_workflows")
+
+#: Set once this process is to stop: what it drives comes to rest after its current step.
+stopping = Flag()
+
 _built: dict[str, Any] = {}
+_remembering: set[str] = set()  # under way in some thread
 _lock = RLock()
 
 
@@ -51,15 +64,22 @@ def engine(definition: WorkflowDefinition, *, here: bool = False) -> Engine:
         threads=DjangoThreads(settings.PARALLEL_THREADS),
         lookup=registry.__getitem__,
         awaken=None if here else dispatch,
+        stopping=stopping.is_set,
     )
 
 
+def chores() -> Chores:
+    """Return who does chores outside an engine; what becomes pending by it is dispatched."""
+    return Chores(store(), dispatch, tell)
+
+
 def emit(event: Event) -> None:
-    """Send the signal of something that happened outside an engine."""
+    """Log, and send the signal of, something that happened outside an engine."""
+    log(event)
     signals.send(event)
 
 
-def tell(name: str, execution: Execution, step: str | None = None, **data: Any) -> None:
+def tell(name: str, execution: Execution, /, step: str | None = None, **data: Any) -> None:
     """Send the signal of what happened to an execution outside an engine, on commit."""
     event = Event(
         name=name,
@@ -82,14 +102,15 @@ def limits() -> Limits:
     )
 
 
-def dispatch(execution: Execution) -> None:
+def dispatch(execution: Ringable) -> bool:
     """
-    Ring for what is pending, or was being driven, once what this thread has written is committed.
+    Ring for what is pending, once what this thread has written is committed.
 
-    The claim refuses whoever comes while its driver lives.
+    Say whether the bell rang, or yet will. What is not pending needs none.
     """
-    if execution.status in {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}:
-        ring(store(), adapter(), execution)
+    if isinstance(execution, Execution) and execution.status != ExecutionStatus.PENDING:
+        return False
+    return ring(store(), adapter(), execution)
 
 
 def drive(execution_id: str) -> ExecutionResult | None:
@@ -98,8 +119,26 @@ def drive(execution_id: str) -> ExecutionResult | None:
 
     Return None where it is not to be driven. Raise ExecutionNotFound, UnknownWorkflow.
     """
+    if stopping.is_set() and adapter().drives_here:
+        return None  # given back, it would be rung for, and so driven here, again and again
     execution = store().load(execution_id)
     return engine(registry[execution.workflow_id]).drive(execution_id)
+
+
+def do_on_commit(left: Sequence[Chore]) -> None:
+    """
+    Do chores that this thread has written, once they are committed.
+
+    What goes wrong with them is logged: a supervisor does what is not crossed off.
+    """
+
+    def now() -> None:
+        try:
+            chores().do(left)
+        except Exception:
+            logger.exception("Chores could not be done; the next sweep will try again")
+
+    store().on_commit(now)
 
 
 def definition_of(workflow: type[Workflow] | WorkflowDefinition | str) -> WorkflowDefinition:
@@ -107,7 +146,7 @@ def definition_of(workflow: type[Workflow] | WorkflowDefinition | str) -> Workfl
     if isinstance(workflow, WorkflowDefinition):
         return workflow
     if isinstance(workflow, str):
-        return registry[workflow]
+        return registry.whole(workflow)  # a part is run by its step alone
     # Its own, not one that it inherits from a registered class.
     definition = getattr(workflow, "__dict__", {}).get("definition")
     if not isinstance(definition, WorkflowDefinition):
@@ -122,8 +161,15 @@ def remember(definition: WorkflowDefinition) -> None:
     key = f"graph:{definition.id}:{definition.version}"
     if _built.get(key) is definition:
         return
-    found = store()
-    found.remember_graph(definition.id, definition.version, definition.to_dict())
+    with _lock:
+        if key in _remembering:
+            return  # another thread sees to it
+        _remembering.add(key)
+    try:
+        found = store()
+        found.remember_graph(definition.id, definition.version, definition.to_dict())
+    finally:
+        _remembering.discard(key)
 
     def remembered() -> None:
         _built[key] = definition

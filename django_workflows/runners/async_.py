@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from django_workflows.core.engine.answering import find_wait
 from django_workflows.core.execution import Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer
@@ -46,7 +47,7 @@ class Async:
         by: str | None = None,
     ) -> Execution:
         """Record the answer, ring on commit, and return the execution; see Engine.resume()."""
-        target, wait = self.engine.find_wait(execution_id, step)
+        target, wait = find_wait(self.engine.store, execution_id, step)
         answer = Answer(response=response, approved=approved, by=by)
         execution = self.engine.store.settle(target, wait, answer)
         self.ring(execution)

@@ -66,16 +66,23 @@ class Sync:
         for wait in sorted(result.waits, key=_turn):
             if wait.kind in _TIMED:
                 return self._wait_for(wait)
-            if wait.kind == WaitKind.CHILD and wait.key:
-                child = self.engine.result(wait.key)
-                answered = self._answer_one(child, respond)
-                if answered is not None:
+            if wait.kind == WaitKind.CHILD:
+                children = map(self.engine.result, self._children(wait))
+                if any(self._answer_one(child, respond) is not None for child in children):
                     return self.engine.result(result.execution_id)
                 continue
             answer = respond(wait) if respond is not None else None
             if answer is not None:
                 return self.resume(wait.execution_id, step=wait.id, **spread(answer, wait))
         return None
+
+    def _children(self, wait: Wait) -> list[str]:
+        """Return the child that ``wait`` is for, or those of the group that are halted."""
+        if wait.key is not None:
+            return [wait.key]
+        return self.engine.store.execution_ids(
+            parent=wait.execution_id, parent_step=wait.step, status=ExecutionStatus.HALTED
+        )
 
     def _wait_for(self, wait: Wait) -> ExecutionResult:
         if wait.wake_at is not None:

@@ -11,9 +11,9 @@ from typing import Any, cast
 from django_workflows.core import clock
 from django_workflows.core.definition import WorkflowDefinition, plain_path
 from django_workflows.core.engine import Engine
-from django_workflows.core.engine.driving import Limits
+from django_workflows.core.engine.limits import Limits
 from django_workflows.core.engine.threads import Threads
-from django_workflows.core.execution import Entry, Event
+from django_workflows.core.execution import Entry, EntryAction, Event
 from django_workflows.core.ids import new_id
 from django_workflows.core.store import Store
 from django_workflows.core.workflow import Workflow, registry
@@ -24,7 +24,11 @@ from django_workflows.testing.driving import bring_to_end, yes
 
 #: Every write of a store: a process may die right before and right after each.
 WRITES = frozenset(
-    {"create", "claim", "checkpoint", "suspend", "settle", "transition", "reserve_event"}
+    {
+        *("create", "create_children", "claim", "checkpoint", "suspend", "settle", "transition"),
+        *("supersede", "release_held", "finish_chore"),
+        *("transition_all", "finish_chores"),
+    }
 )
 
 
@@ -207,7 +211,11 @@ def _seen(
         "result": _alike(execution.result, ignore),
         "error": execution.error,
         "ctx": _alike(execution.ctx, ignore),
-        "history": [_line(entry, ignore) for entry in store.entries(execution_id)],
+        "history": [
+            _line(entry, ignore)
+            for entry in store.entries(execution_id)
+            if entry.action != EntryAction.ABANDONED  # that a driver died is known
+        ],
     }
     for child in sorted(store.find(parent=execution_id), key=lambda child: child.id):
         seen[f"child {child.id}"] = _seen(store, child.id, effects=None, ignore=ignore)

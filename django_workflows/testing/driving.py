@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django_workflows import wiring
 from django_workflows.core import clock
+from django_workflows.core.decisions import Decide, wake_up
 from django_workflows.core.engine import Engine
-from django_workflows.core.engine.arriving import arrived
-from django_workflows.core.execution import EntryAction, ExecutionResult, ExecutionStatus
+from django_workflows.core.engine.chores import Chores
+from django_workflows.core.execution import (
+    EntryAction,
+    ExecutionResult,
+    ExecutionStatus,
+)
 from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import Workflow
+from django_workflows.exceptions import NotResumable
 from django_workflows.runners.sync import Respond, spread
-from django_workflows.supervisor import awakened
 
 #: More rounds than any sane workflow needs; a test must end.
 MOST_ROUNDS = 1_000
@@ -88,19 +93,41 @@ def _family(store: Store, execution_id: str) -> list[str]:
 
 def drive_due(engine: Engine, family: Sequence[str]) -> int:
     """Drive what of ``family`` a supervisor would dispatch; return how many that were."""
-    driven = 0
-    for due in engine.store.due(clock.now(), limit=MOST_ROUNDS):
-        execution = awakened(engine.store, due) if due.execution_id in family else None
-        if execution is not None:
-            own = engine.sibling(execution.workflow_id)
-            driven += own.drive(execution.id) is not None
-    return driven
+    store, now = engine.store, clock.now()
+    # One after another, what is under way first: so a history is the same after each crash.
+    driven = sum(_drive(engine, name) for name in family)
+    driven += sum(
+        _drive(engine, due.execution_id, wake_up(due, now))
+        for due in store.due(now, limit=MOST_ROUNDS)
+        if due.execution_id in family
+    )
+    if driven:
+        return driven
+    left = [chore for chore in store.chores(now, MOST_ROUNDS) if chore.execution_id in family]
+    Chores(store, _leave, _leave).do(left)
+    return len(left)
+
+
+def _drive(engine: Engine, execution_id: str, decide: Decide | None = None) -> bool:
+    """Drive an execution if it is pending, or is so by ``decide``; say whether it was."""
+    store = engine.store
+    try:
+        execution = store.transition(execution_id, decide) if decide else store.load(execution_id)
+    except NotResumable:
+        return False  # the one before has settled this one, too
+    if execution.status != ExecutionStatus.PENDING:
+        return False
+    return engine.sibling(execution.workflow_id).drive(execution_id) is not None
+
+
+def _leave(*_: object, **__: object) -> None:
+    """Wake nobody, and tell nobody: what is pending is found right after."""
 
 
 def _answer(engine: Engine, family: Sequence[str], respond: Respond) -> bool:
     """Answer the first open wait that a person or an event would."""
     for wait in _open_waits(engine.store, family):
-        answer = _answer_to(engine, wait, respond)
+        answer = _answer_to(wait, respond)
         if answer is not None:
             settled = engine.store.settle(wait.execution_id, wait.id, answer)
             if settled.status == ExecutionStatus.PENDING:
@@ -109,10 +136,8 @@ def _answer(engine: Engine, family: Sequence[str], respond: Respond) -> bool:
     return False
 
 
-def _answer_to(engine: Engine, wait: Wait, respond: Respond) -> Answer | None:
-    if wait.kind not in _PERSONAL:
-        return arrived(engine.store, wait)
-    given = respond(wait)
+def _answer_to(wait: Wait, respond: Respond) -> Answer | None:
+    given = respond(wait) if wait.kind in _PERSONAL else None
     if given is None:
         return None
     cause = Cause.EVENT if wait.kind == WaitKind.EVENT else Cause.PERSON
@@ -122,6 +147,8 @@ def _answer_to(engine: Engine, wait: Wait, respond: Respond) -> Answer | None:
 def _skip_time(store: Store, family: Sequence[str]) -> bool:
     """Travel to the next moment at which something is due, or past the leases of dead drivers."""
     moments = [wait.wake_at for wait in _open_waits(store, family) if wait.wake_at]
+    left = store.chores(datetime.max.replace(tzinfo=UTC), MOST_ROUNDS)
+    moments += [chore.due_at for chore in left if chore.execution_id in family]
     for execution in map(store.load, family):
         if execution.status == ExecutionStatus.RUNNING and execution.lease_expires_at:
             moments.append(execution.lease_expires_at)

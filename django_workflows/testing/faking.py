@@ -10,7 +10,7 @@ from typing import Any
 
 from django_workflows.core.definition import Graph, WorkflowDefinition
 from django_workflows.core.execution import State
-from django_workflows.core.steps import Call, Loop, Parallel, Step
+from django_workflows.core.steps import Call, ForEach, Loop, Parallel, Step
 from django_workflows.core.workflow import Workflow, registry
 from django_workflows.exceptions import ConfigurationError
 
@@ -71,7 +71,7 @@ def _faked(
 def _holding(step: Step, scopes: dict[str, Graph]) -> Step:
     """Return a copy of ``step`` that holds the graphs ``scopes``."""
     held = copy.copy(step)
-    if isinstance(held, Loop):
+    if isinstance(held, (ForEach, Loop)) and scopes:
         held.body = scopes[""]
     elif isinstance(held, Parallel):
         held.graphs = scopes
