@@ -39,7 +39,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Standard library.
     (r"py:.*", r"(abc|collections|contextlib|dataclasses|datetime|decimal|enum)\..+"),
-    (r"py:.*", r"(logging|pathlib|types|typing|uuid)\..+"),
+    (r"py:.*", r"(logging|pathlib|threading|types|typing|uuid)\..+"),
     # Built in.
     (r"py:(class|obj)", r"(bool|bytes|dict|float|int|list|object|set|str|tuple|type|None)"),
     (r"py:(class|exc)", r"([A-Z]\w+Error|Exception)"),

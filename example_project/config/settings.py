@@ -1,8 +1,20 @@
-"""Settings of the example shop, which needs Django, the workflows and an SQLite file."""
+"""
+Settings of the example shop, which needs Django, the workflows and an SQLite file.
+
+Environment variables make more of it: see docs/howto/workers.md.
+
+    SHOP_DATABASE        the SQLite file, or postgresql://user:password@host:port/name
+    SHOP_ADAPTER         who drives executions: inline, database or rq
+    SHOP_REDIS_URL       where the queue of rq is
+    SHOP_LEASE           seconds after which the work of a process that died is taken over
+    SHOP_SWEEP_INTERVAL  seconds between two looks of a supervisor
+    SHOP_PAYMENTS_URL    where `manage.py payment_service` listens
+"""
 
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -22,29 +34,59 @@ INSTALLED_APPS = [
     "shop",
 ]
 
-DATABASES: dict[str, dict[str, Any]] = {
-    "default": {
+
+def _database(place: str) -> dict[str, Any]:
+    url = urlsplit(place)
+    if url.scheme in {"postgres", "postgresql"}:
+        # What is left out is up to PostgreSQL's own PGHOST, PGUSER and so on.
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": url.path.removeprefix("/"),
+            "HOST": url.hostname or "",
+            "PORT": url.port or "",
+            "USER": unquote(url.username or ""),
+            "PASSWORD": unquote(url.password or ""),
+        }
+    return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": os.environ.get("SHOP_DATABASE", BASE_DIR / "shop.sqlite3"),
+        "NAME": place,
         "OPTIONS": {
             # Writers queue up instead of failing, and readers do not wait for them.
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
-    },
-}
+    }
+
+
+DATABASES = {"default": _database(os.environ.get("SHOP_DATABASE", str(BASE_DIR / "shop.sqlite3")))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# The names by which shop/reorder.yaml may call into the shop. Everything else has a default:
-# executions live in the database above, and whoever starts one drives it.
+ADAPTERS = {
+    "inline": "django_workflows.runners.inline.InlineAdapter",  # whoever starts one drives it
+    "database": "django_workflows.runners.database.DatabaseAdapter",
+    "rq": "django_workflows.runners.rq.RqAdapter",
+}
+ADAPTER = os.environ.get("SHOP_ADAPTER", "inline")
+
+# All of this has defaults. Executions live in the database above.
 WORKFLOWS: dict[str, Any] = {
-    "SERVICES": {"stock": "shop.stock"},
-    # Seconds after which the work of a process that died may be taken over.
+    "ADAPTER": {"BACKEND": ADAPTERS[ADAPTER]},
     "LEASE": float(os.environ.get("SHOP_LEASE", "60")),
+    "SWEEP_INTERVAL": float(os.environ.get("SHOP_SWEEP_INTERVAL", "5")),
+    # The names by which shop/reorder.yaml may call into the shop.
+    "SERVICES": {"stock": "shop.stock"},
 }
 
-# Where `manage.py payment_service` listens.
+if ADAPTER == "rq":
+    INSTALLED_APPS.append("django_rq")
+    RQ_QUEUES = {
+        "default": {
+            "URL": os.environ.get("SHOP_REDIS_URL", "redis://127.0.0.1:6379/0"),
+            "SERIALIZER": "rq.serializers.JSONSerializer",
+        },
+    }
+
 PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8001")
 
 ROOT_URLCONF = "config.urls"

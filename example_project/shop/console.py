@@ -15,6 +15,9 @@ WIDTH = 30
 #: Lines that a bar becomes where nobody watches it move.
 LINES_ON_A_PIPE = 5
 
+#: Seconds between two lines where nobody watches one change.
+SECONDS_ON_A_PIPE = 5.0
+
 
 class SizedIterable(Sized, Iterable[T], Protocol[T]):  # type: ignore[misc]
     """What can be counted before it is gone through."""
@@ -38,6 +41,38 @@ def progress(items: SizedIterable[T], label: str, out: OutputWrapper) -> Iterato
         out.write()
 
 
+class Line:
+    """One line that changes: in its place on a terminal, every few seconds elsewhere."""
+
+    def __init__(self, out: OutputWrapper) -> None:
+        self.out = out
+        self._shown = ""
+        self._wrote_at = 0.0
+        self._latest = ""
+
+    def show(self, text: str) -> None:
+        """Show ``text`` now, or where nobody watches it change, if it is time."""
+        self._latest = text
+        if self.out.isatty():
+            self.out.write(f"\r  {text.ljust(len(self._shown))}", ending="")
+            self.out.flush()
+            self._shown = text
+        elif time.monotonic() - self._wrote_at >= SECONDS_ON_A_PIPE:
+            self._write()
+
+    def close(self) -> None:
+        """Leave the last text there."""
+        if self.out.isatty():
+            self.out.write()
+        elif self._latest != self._shown:
+            self._write()
+
+    def _write(self) -> None:
+        self.out.write(f"  {self._latest}")
+        self.out.flush()
+        self._shown, self._wrote_at = self._latest, time.monotonic()
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return the rows in columns, under their headings; numbers to the right."""
     cells = [[_text(value) for value in row] for row in rows]
@@ -53,6 +88,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
         return "  " + "  ".join(aligned).rstrip()
 
     return "\n".join([line(headings), line(["-" * width for width in widths]), *map(line, cells)])
+
+
+def verdict(looked_for: str, exceptions: Sequence[str]) -> str:
+    """Return a line that says whether it is so, and one for each case where it is not."""
+    cases = [f"          but not {case}" for case in exceptions]
+    return "\n".join([f"  {'NOT SO' if cases else 'ok':6}  {looked_for}", *cases])
 
 
 def _text(value: object) -> str:

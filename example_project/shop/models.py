@@ -10,6 +10,7 @@ class Product(models.Model):
     name = models.CharField(max_length=150, unique=True)
     unit_price = models.DecimalField(max_digits=12, decimal_places=2)
     stock = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)  # all that was ever put on the shelf
 
     class Meta:
         ordering = ["name"]

@@ -59,10 +59,15 @@ class OrderRead:
 
 @dataclass(frozen=True, slots=True)
 class OrdersRead:
-    """What a file holds: the orders that can be run, and what is wrong, a sentence each."""
+    """
+    What a file holds: the orders that can be run, and what is wrong, a sentence each.
+
+    ``left_out`` has the numbers of the orders that have errors.
+    """
 
     orders: list[OrderRead]
     errors: list[str]
+    left_out: list[str]
 
 
 def read_orders(path: Path) -> OrdersRead:
@@ -81,7 +86,8 @@ def read_orders(path: Path) -> OrdersRead:
         raise OrdersFileError(f"{path} has no orders: nothing follows its first line.")
     left_out = [name for name in wrong if name]
     errors += [f"{path.name}: order {name} is left out because of that." for name in left_out]
-    return OrdersRead([order for name, order in orders.items() if name not in wrong], errors)
+    right = [order for name, order in orders.items() if name not in wrong]
+    return OrdersRead(right, errors, left_out)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -205,16 +211,18 @@ def stock_catalogue() -> None:
     """Put on the shelves what the shop sells: data/products.csv."""
     with (DATA / "products.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            Product.objects.get_or_create(
-                name=row["name"],
-                defaults={"unit_price": Decimal(row["unit_price"]), "stock": int(row["stock"])},
-            )
+            _stock(row["name"], Decimal(row["unit_price"]), int(row["stock"]))
 
 
 def stock_unknown(orders: Iterable[OrderRead]) -> None:
     """Put plenty of each product that the shop does not know on its shelves."""
     for order in orders:
         for line in order.lines:
-            Product.objects.get_or_create(
-                name=line.product, defaults={"unit_price": line.unit_price, "stock": GENEROUS}
-            )
+            _stock(line.product, line.unit_price, GENEROUS)
+
+
+def _stock(product: str, unit_price: Decimal, quantity: int) -> None:
+    Product.objects.get_or_create(
+        name=product,
+        defaults={"unit_price": unit_price, "stock": quantity, "delivered": quantity},
+    )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+import time
 from decimal import Decimal, InvalidOperation
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -88,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
             answer = self._post(body)
         except (InvalidOperation, KeyError, TypeError, ValueError) as error:
             answer = 400, {"error": f"Not understood: {error!r}"}
+        # As if its machine, too, was slow to say that it is done.
+        time.sleep(self.server.delay)
         self._answer(*answer)
 
     def _post(self, body: dict[str, Any]) -> Answer:
@@ -112,13 +115,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class PaymentServer(ThreadingHTTPServer):
-    """The service on 127.0.0.1; ``port`` 0 takes a free one."""
+    """The service on 127.0.0.1; ``port`` 0 takes a free one, ``delay`` is that of its answers."""
 
     daemon_threads = True
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, delay: float = 0.0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
         self.ledger = Ledger()
+        self.delay = delay
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet about a client that was killed before it had its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:

@@ -34,7 +34,8 @@ def put_back(order: Order) -> None:
         return
     order.taken = False
     for line in order.lines.order_by("product", "pk"):
-        add(line.product, line.quantity)
+        shelf = Product.objects.filter(name=line.product)
+        shelf.update(stock=F("stock") + line.quantity)
 
 
 def level(product: str) -> int:
@@ -43,5 +44,6 @@ def level(product: str) -> int:
 
 
 def add(product: str, quantity: int) -> None:
-    """Put more of a product on its shelf."""
-    Product.objects.filter(name=product).update(stock=F("stock") + quantity)
+    """Put a delivery of a product on its shelf."""
+    shelf = Product.objects.filter(name=product)
+    shelf.update(stock=F("stock") + quantity, delivered=F("delivered") + quantity)
