@@ -1,8 +1,8 @@
 """
-``python -m bench [name …] [--rounds N] [--json]``: run measures, all of them if none is named.
+``python -m bench [name …] [--rounds N] [--json] [--check]``: run measures, all if none is named.
 
-Each measure alternates between ours and the bare limit, round by round, so that both meet the same
-machine; medians are printed, with the spread.
+Each measure alternates between its contestants, round by round, so that all meet the same machine;
+medians are printed, with the spread. With ``--check`` the exit code is 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -10,16 +10,26 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import statistics
 import sys
-from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from bench import databases, in_process
+from bench import ctx, databases, growth, in_process, latency, queue, recovery, waiting
+from bench.harness import Figures, Measure
 
-MEASURES: dict[str, Callable[[], dict[str, Callable[[], float]]]] = {
-    "in-process-sqlite": lambda: in_process.measure("sqlite"),
-    "in-process-postgres": lambda: in_process.measure("postgres"),
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        *(in_process.SQLITE, in_process.POSTGRES, queue.POSTGRES, queue.RQ),
+        *(
+            waiting.RATE,
+            waiting.MEMORY,
+            latency.POSTGRES,
+            recovery.POSTGRES,
+            growth.POSTGRES,
+            ctx.POSTGRES,
+        ),
+    )
 }
 
 
@@ -29,50 +39,54 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="name", help=", ".join(MEASURES))
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (5)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--check", action="store_true", help="fail where a target is missed")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in MEASURES]
     if unknown:
         parser.error(f"no measure {', '.join(unknown)}; there are {', '.join(MEASURES)}")
-    report = {
-        "python": platform.python_version(),
-        "django": version("django"),
-        "rounds": options.rounds,
-        "measures": {},
-    }
+    if not options.json:
+        print(", ".join(f"{name} {value}" for name, value in setting(options.rounds).items()))
+    taken: dict[str, Figures] = {}
+    reached = True
     for name in options.names or MEASURES:
-        if name.endswith("postgres") and not databases.postgres_answers():
-            print(f"{name}: not measured, PostgreSQL does not answer", file=sys.stderr)
+        if (absent := missing(name)) is not None:
+            print(f"{name}: not measured, {absent} does not answer", file=sys.stderr)
+            reached = False
             continue
-        report["measures"][name] = alternate(MEASURES[name](), options.rounds)
-    print(json.dumps(report, indent=2) if options.json else table(report))
-    return 0
+        taken[name] = MEASURES[name].take(options.rounds)
+        if not options.json:
+            print("", *MEASURES[name].lines(taken[name]), sep="\n", flush=True)
+        reached &= told(MEASURES[name], taken[name], quiet=options.json)
+    if options.json:
+        print(json.dumps({**setting(options.rounds), "measures": taken}, indent=2))
+    return int(options.check and not reached)
 
 
-def alternate(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Return the figures of each contestant, taken in turn, after one round that does not count."""
-    for run in contestants.values():
-        run()
-    figures: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(rounds):
-        for name, run in contestants.items():
-            figures[name].append(run())
-    return figures
+def missing(name: str) -> str | None:
+    """Return the server that a measure needs and that does not answer."""
+    if "postgres" in name and not databases.postgres_answers():
+        return "PostgreSQL"
+    return "Redis" if "rq" in name and not databases.redis_answers() else None
 
 
-def table(report: dict) -> str:
-    """Return the report as text; the share is that of the first contestant, the bare limit."""
-    lines = [f"Python {report['python']}, Django {report['django']}, {report['rounds']} rounds", ""]
-    for name, figures in report["measures"].items():
-        limit = statistics.median(next(iter(figures.values())))
-        lines.append(f"{name} (steps/s: median, lowest to highest, share of the limit)")
-        for who, values in figures.items():
-            median = statistics.median(values)
-            lines.append(
-                f"  {who:<34} {median:8.0f}   {min(values):7.0f} to {max(values):7.0f}"
-                f"   {median / limit:5.2f}"
-            )
-        lines.append("")
-    return "\n".join(lines)
+def told(measure: Measure, figures: Figures, *, quiet: bool) -> bool:
+    """Print what became of each target; say whether all are reached."""
+    every = list(measure.verdicts(figures))
+    for line, _ in every:
+        if not quiet:
+            print(f"  {line}")
+    return all(reached for _, reached in every)
+
+
+def setting(rounds: int) -> dict[str, Any]:
+    """Return with what the figures were taken."""
+    found: dict[str, Any] = {"Python": platform.python_version(), "rounds": rounds}
+    for package in ("Django", "psycopg", "dbos"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "-"
+    return found
 
 
 if __name__ == "__main__":
