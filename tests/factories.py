@@ -3,8 +3,10 @@
 import factory
 from factory.django import DjangoModelFactory
 
+from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.execution import Entry, EntryAction, Execution
 from django_workflows.core.ids import new_id
+from django_workflows.core.presence import Presence
 from django_workflows.core.waits import Answer, InboxEvent, Wait
 
 
@@ -49,6 +51,19 @@ class InboxEventFactory(factory.Factory):
 
     name = "paid"
     key = factory.Sequence(str)
+
+
+class ChoreFactory(factory.Factory):
+    class Meta:
+        model = Chore
+
+    kind = ChoreKind.MEET
+    execution_id = factory.LazyFunction(new_id)
+
+
+class PresenceFactory(factory.Factory):
+    class Meta:
+        model = Presence
 
 
 class WorkflowExecutionFactory(DjangoModelFactory):

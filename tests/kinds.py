@@ -13,6 +13,7 @@ from django_workflows.steps import (
     Assign,
     Call,
     End,
+    ForEach,
     Halt,
     Loop,
     Parallel,
@@ -49,6 +50,12 @@ def flaky(state):
 def broken(state):
     effect(state)
     raise ValueError("broken")
+
+
+def unlucky(state):
+    if state.ctx["item"] == 1:
+        raise ValueError("this one")
+    return effect(state)
 
 
 def jump(state):
@@ -115,6 +122,40 @@ KINDS: dict[str, Callable[[], list[Step]]] = {
 }
 
 
+#: The same for steps whose children are driven by whoever comes first.
+FAN_OUTS: dict[str, Callable[[], list[Step]]] = {
+    "for each": lambda: [ForEach("$items", as_="one", do=both_ways("inner"), name="every")],
+    "for each in turn": lambda: [
+        ForEach("$items", do="crash_grandchild", concurrency=1, name="every")
+    ],
+    "for each that loses items": lambda: [
+        ForEach("$items", do=Call(unlucky, name="x"), on_item_error="collect", name="every")
+    ],
+    "for each that halts": lambda: [
+        ForEach("$items", do=Halt("well?", name="q"), concurrency=2, name="every")
+    ],
+    "parallel distributed": lambda: [
+        Parallel({"left": both_ways("l"), "right": both_ways("r")}, distributed=True, name="far")
+    ],
+}
+
+#: Those that end before all of their children have: how far these come is chance.
+CUT_SHORT: dict[str, Callable[[], list[Step]]] = {
+    "for each that fails": lambda: [
+        ForEach("$items", do=Call(unlucky, name="x"), on_error="rescue", name="every"),
+        Call(lambda state: state.ctx["_last_error"]["class"], name="rescue"),
+    ],
+    "parallel distributed, any": lambda: [
+        Parallel(
+            {"ask": Sleep(timedelta(days=1), name="q"), "tell": both_ways("r")},
+            distributed=True,
+            wait="any",
+            name="far",
+        )
+    ],
+}
+
+
 def _leave(state):
     return goto("break") if state.ctx["one"] == 2 else None
 
@@ -147,11 +188,16 @@ def in_a_child(steps: list[Step]) -> dict[str, Step]:
     return _seeded([SubWorkflow("crash_child", name="outer")])
 
 
+def in_an_item(steps: list[Step]) -> dict[str, Step]:
+    return _seeded([ForEach([1, 2], do=[Assign(items=[3, 1]), *steps], name="outer")])
+
+
 PLACES = {
     "plain": plain,
     "in a loop": in_a_loop,
     "in a branch": in_a_branch,
     "in a child": in_a_child,
+    "in an item": in_an_item,
 }
 
 

@@ -18,6 +18,7 @@ from django_workflows import (
     run,
     start,
     wait,
+    wiring,
 )
 from django_workflows.core.ids import new_id
 from django_workflows.core.waits import WaitKind
@@ -230,3 +231,30 @@ def test_empty_idempotency_key_is_refused(registered):
 
     with pytest.raises(PayloadError, match="idempotency_key: is empty"):
         start(workflow, idempotency_key="")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("delay", -1),
+        ("delay", timedelta(seconds=-1)),
+        ("delay", float("nan")),
+        ("delay", float("inf")),
+        ("delay", "soon"),
+        ("delay", True),
+        ("priority", "high"),
+        ("priority", 1.5),
+        ("priority", True),
+        ("priority", 2**31),
+        ("priority", -(2**31)),
+        ("queue", ""),
+        ("queue", 7),
+    ],
+)
+def test_options_of_start_that_make_no_sense_are_refused_by_name(registered, option, value):
+    workflow = registered("plain", work=Call(lambda: 1))
+
+    with pytest.raises(PayloadError, match=f"^{option}: must be"):
+        start(workflow, **{option: value})
+
+    assert wiring.store().find() == []

@@ -170,7 +170,7 @@ def test_starter_must_be_a_user_or_a_name(ordered, begin):
 
 @pytest.mark.usefixtures("nothing_written")
 def test_delay_must_be_a_duration(ordered):
-    with pytest.raises(TypeError):
+    with pytest.raises(PayloadError, match="delay: must be seconds or a timedelta"):
         start(ordered, {"order_id": 1}, delay="soon")
 
 

@@ -16,6 +16,7 @@ from django_workflows.core.steps import Call, SubWorkflow
 from django_workflows.core.validation import readings
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import describe
+from django_workflows.runners.base import Adapter
 from django_workflows.stores.memory import MemoryStore
 from tests.core.flows import define, flow
 
@@ -258,3 +259,60 @@ def test_e034_service_that_cannot_be_imported(path, reason):
                 id="workflows.E034",
             )
         ]
+
+
+class Slow(Adapter):
+    """Has an option, and troubles of which one has a cure."""
+
+    def __init__(self, drive, *, queue="default"):
+        super().__init__(drive, queue=queue)
+
+    def dispatch(self, execution):
+        """Rings for nobody."""
+
+    def problems(self):
+        if self.queue == "slow":
+            yield "The queue 'slow' is not there. Name another in OPTIONS['queue']."
+            yield "It is Sunday."
+
+
+def test_e035_options_of_the_adapter_that_do_not_fit():
+    with configured(ADAPTER=backend("tests.test_checks.Slow", queu="slow")):
+        [error] = check_workflows()
+
+    assert error.id == "workflows.E035"
+    assert error.msg.startswith("WORKFLOWS['ADAPTER'] has OPTIONS that do not fit: ")
+    assert "'queu'" in error.msg
+    assert error.hint == "The options of Slow are: queue."
+
+
+def test_e036_problems_of_the_adapter():
+    with configured(ADAPTER=backend("tests.test_checks.Slow", queue="slow")):
+        assert check_workflows() == [
+            Error(
+                "Slow: The queue 'slow' is not there.",
+                hint="Name another in OPTIONS['queue'].",
+                id="workflows.E036",
+            ),
+            Error("Slow: It is Sunday.", hint=None, id="workflows.E036"),
+        ]
+
+
+def test_e036_queue_of_rq_that_pickles(settings):
+    pytest.importorskip("django_rq")
+    settings.RQ_QUEUES = {"default": {"HOST": "127.0.0.1", "PORT": 6379}}
+
+    with configured(ADAPTER=backend("django_workflows.runners.rq.RqAdapter")):
+        assert check_workflows() == [
+            Error(
+                "RqAdapter: The queue 'default' does not write JSON, but a job is JSON and never"
+                " a pickle.",
+                hint="Set RQ_QUEUES['default']['SERIALIZER'] = 'rq.serializers.JSONSerializer'.",
+                id="workflows.E036",
+            )
+        ]
+
+
+def test_an_adapter_without_problems():
+    with configured(ADAPTER=backend("tests.test_checks.Slow", queue="quick")):
+        assert check_workflows() == []

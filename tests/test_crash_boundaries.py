@@ -1,5 +1,7 @@
 """Each step kind, in each place, killed at every boundary: the run must end as if undisturbed."""
 
+from dataclasses import replace
+
 import pytest
 from django.contrib.auth.models import Group
 
@@ -43,6 +45,21 @@ def test_kind_in_place_survives_a_kill_at_every_boundary(kind, place, children):
 
     assert report.undisturbed["status"] == "completed"
     assert {"before step first", "before checkpoint", "after checkpoint"} <= set(report.points)
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_kind_survives_it_that_is_written_at_rests_alone(kind, children):
+    steps = kinds.KINDS[kind]()
+    children("crash_child", kinds.plain(kinds.KINDS[kind]()))
+    workflow = kinds.workflow("crash_parent", kinds.plain(steps))
+
+    report = assert_crash_safe(
+        replace(workflow.definition, durability="halt"),
+        before=kinds.effects.clear,
+        effects=kept_effects,
+    )
+
+    assert report.undisturbed["status"] == "completed"
 
 
 def test_failure_with_compensations_survives_a_kill_at_every_boundary():

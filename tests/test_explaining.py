@@ -7,6 +7,7 @@ import pytest
 
 from django_workflows import Retry, api, cancel, explain, registry, resume, run, start, wiring
 from django_workflows.core import clock
+from django_workflows.core.presence import Presence
 from django_workflows.exceptions import ExecutionNotFound
 from django_workflows.steps import Approval, Call, Halt, Parallel, Sleep, SubWorkflow, WaitForEvent
 
@@ -70,12 +71,40 @@ def test_child(registered):
     assert said(halted.execution_id) == f"waiting at kid for its child {child} since WHEN"
 
 
-@pytest.mark.parametrize(("queue", "named"), [(None, ""), ("slow", " on queue slow")])
-def test_pending(registered, settings, queue, named):
+@pytest.fixture
+def silent(settings):
     settings.WORKFLOWS = {"ADAPTER": {"BACKEND": "tests.bells.SilentBell"}}
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize(("queue", "named"), [(None, ""), ("slow", " on queue slow")])
+@pytest.mark.parametrize("queues", [(), ("slow", "default")])
+def test_pending(registered, queue, named, queues):
+    wiring.store().announce(Presence(drives=True, queues=queues))
     started = start(registered("explained", it=Call(lambda: 1)), queue=queue)
 
     assert said(started.id) == f"runnable since WHEN, and waiting for a worker{named}"
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize(("queue", "named"), [(None, "default"), ("slow", "slow")])
+@pytest.mark.parametrize(
+    "present",
+    [
+        pytest.param([], id="no worker"),
+        pytest.param([Presence(drives=True, queues=("fast",))], id="worker on another queue"),
+        pytest.param([Presence(drives=False)], id="supervisor only"),
+        pytest.param(
+            [Presence(drives=True, seen_at=clock.now() - timedelta(hours=1))], id="dead worker"
+        ),
+    ],
+)
+def test_pending_where_nobody_listens(registered, queue, named, present):
+    for one in present:
+        wiring.store().announce(one)
+    started = start(registered("explained", it=Call(lambda: 1)), queue=queue)
+
+    assert said(started.id) == f"runnable since WHEN, but no worker listens on queue {named}"
 
 
 def test_cancelled(registered):

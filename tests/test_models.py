@@ -6,21 +6,27 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.db import IntegrityError, connection
 
+from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.execution import Entry, EntryAction, Execution
+from django_workflows.core.presence import Presence
 from django_workflows.core.waits import InboxEvent, Wait
 from django_workflows.models import (
+    WorkflowChore,
     WorkflowEntry,
     WorkflowEvent,
     WorkflowExecution,
+    WorkflowPresence,
     WorkflowVersion,
     WorkflowWait,
     subject_key,
 )
 from tests.factories import (
     AnswerFactory,
+    ChoreFactory,
     EntryFactory,
     ExecutionFactory,
     InboxEventFactory,
+    PresenceFactory,
     WaitFactory,
     WorkflowEntryFactory,
     WorkflowEventFactory,
@@ -29,7 +35,15 @@ from tests.factories import (
     WorkflowWaitFactory,
 )
 
-MODELS = [WorkflowExecution, WorkflowEntry, WorkflowWait, WorkflowEvent, WorkflowVersion]
+MODELS = [
+    WorkflowExecution,
+    WorkflowEntry,
+    WorkflowWait,
+    WorkflowEvent,
+    WorkflowVersion,
+    WorkflowChore,
+    WorkflowPresence,
+]
 
 
 def names(core):
@@ -49,6 +63,8 @@ def test_an_execution_has_the_fields_of_the_core_type():
         (WorkflowEntry, Entry, {"id"}),  # the order of their writing
         (WorkflowWait, Wait, set()),
         (WorkflowEvent, InboxEvent, set()),
+        (WorkflowChore, Chore, set()),
+        (WorkflowPresence, Presence, set()),
     ],
 )
 def test_a_model_has_the_fields_of_its_core_type(model, core, own):
@@ -65,6 +81,8 @@ def test_a_model_has_the_fields_of_its_core_type(model, core, own):
         (WorkflowEntry, EntryFactory.build()),
         (WorkflowWait, WaitFactory.build(answers=(AnswerFactory.build(),))),
         (WorkflowEvent, InboxEventFactory.build()),
+        (WorkflowChore, ChoreFactory.build()),
+        (WorkflowPresence, PresenceFactory.build(queues=("slow", "fast"))),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -84,6 +102,8 @@ def test_columns_of_a_record_make_its_row(model, record):
         ),
         (WorkflowWait, {"execution_id": "x", "step": "review"}),
         (WorkflowEvent, {"name": "paid"}),
+        (WorkflowChore, {"kind": ChoreKind.MEET}),
+        (WorkflowPresence, {"host": "host", "pid": 7}),
     ],
 )
 def test_a_model_has_the_defaults_of_its_core_type(model, required):
@@ -106,6 +126,9 @@ def test_a_model_has_the_defaults_of_its_core_type(model, required):
         (WorkflowWaitFactory.build(), "review halt open"),
         (WorkflowEventFactory.build(key="7"), "paid:7"),
         (WorkflowVersionFactory.build(version="2"), "orders 2"),
+        (WorkflowChore(kind=ChoreKind.MEET, execution_id="1-2"), "meet 1-2"),
+        (WorkflowChore(kind=ChoreKind.DELIVER, target="paid:7"), "deliver paid:7"),
+        (WorkflowPresence(id="host:7:ab"), "host:7:ab"),
     ],
     ids=lambda value: type(value).__name__,
 )

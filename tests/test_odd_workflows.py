@@ -19,8 +19,8 @@ from django_workflows import (
     skip,
     step,
 )
-from django_workflows.core.engine.driving import Limits
 from django_workflows.core.engine.heartbeat import Beat, Heartbeat
+from django_workflows.core.engine.limits import Limits
 from django_workflows.exceptions import InvalidTransition
 from django_workflows.models import WorkflowExecution
 from django_workflows.steps import (

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from django_workflows import api, resume, run, wiring
-from django_workflows.core.engine.arriving import deliver, tell_parent
+from django_workflows.core.engine.arriving import meet
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.waits import WaitStatus
 from django_workflows.steps import Call, Halt, Parallel, SubWorkflow
@@ -73,26 +73,39 @@ def test_child_that_ends_while_its_parent_is_busy_is_noticed(registered, setting
     assert run(workflow).output == {"a": "blue", "b": None}
 
 
-def test_end_of_a_child_that_was_told_already_is_told_to_nobody(parent, monkeypatch):
+def test_end_of_a_child_that_was_told_already_is_told_to_nobody(parent):
     halted = run(parent)
     store = wiring.store()
     (before,) = store.waits(halted.execution_id)
     resume(halted.execution_id, response="blue")
     ended = store.entries(halted.execution_id)
-    told = []
+    awakened = []
+
+    given = meet(store, halted.execution_id, awakened.append)
+
+    assert (given, awakened) == (None, [])
+    assert store.entries(halted.execution_id) == ended
+    assert before.key is not None
+
+
+def test_end_of_a_child_whose_parent_another_hand_wakes_at_that_moment(parent, monkeypatch):
+    halted = run(parent)
+    store = wiring.store()
+    (before,) = store.waits(halted.execution_id)
+    resume(halted.execution_id, response="blue")
+    ended = store.entries(halted.execution_id)
     # As another driver saw it, right before.
     monkeypatch.setattr(store, "waits", lambda name, status: [replace(before, status=status)])
 
-    tell_parent(store, api.get(before.key), told.append)
+    given = meet(store, halted.execution_id, lambda child: None)
 
-    assert told == []
+    assert given is None
     assert store.entries(halted.execution_id) == ended
-    assert deliver(store, before).status == ExecutionStatus.COMPLETED
 
 
-def test_child_that_is_still_under_way_is_not_delivered(parent):
+def test_child_that_is_still_under_way_wakes_nobody(parent):
     halted = run(parent)
     store = wiring.store()
 
-    assert deliver(store, halted.waits[0]) is None
+    assert meet(store, halted.execution_id, lambda child: None) is None
     assert store.waits(halted.execution_id)[0].status == WaitStatus.OPEN

@@ -139,7 +139,7 @@ def test_name_of_no_user_has_no_groups_and_permissions(asking, approver):
 
 @pytest.mark.parametrize("approver", ["user:alice", "group:managers"])
 def test_anonymous_user_is_no_approver(asking, approver):
-    assert "may not decide" in refused(asking(approver), AnonymousUser())
+    assert "not logged in may not decide" in refused(asking(approver), AnonymousUser())
 
 
 def test_user_deleted_meanwhile_is_no_approver(asking, alice):

@@ -9,7 +9,12 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_workflows import run, start, wiring
-from django_workflows.exceptions import ConfigurationError, ExecutionNotFound, UnknownWorkflow
+from django_workflows.exceptions import (
+    ConfigurationError,
+    ExecutionNotFound,
+    StoreUnavailable,
+    UnknownWorkflow,
+)
 from django_workflows.models import WorkflowExecution, WorkflowVersion
 from django_workflows.runners.inline import InlineAdapter
 from django_workflows.steps import Call
@@ -205,5 +210,30 @@ class TestGraph:
         assert not WorkflowVersion.objects.exists()
 
         run(counted)
+
+        assert WorkflowVersion.objects.filter(workflow_id="counted").exists()
+
+    def test_threads_that_begin_at_once_do_not_all_write_it(self, counted, monkeypatch):
+        definition, writes = counted.definition, []
+
+        def write(*arguments):
+            writes.append(arguments)
+            wiring.remember(definition)  # as another thread would meanwhile
+
+        monkeypatch.setattr(wiring.store(), "remember_graph", write)
+        wiring.remember(definition)
+
+        assert len(writes) == 1
+
+    def test_is_tried_again_where_it_could_not_be_written(self, counted, monkeypatch):
+        def away(*arguments):
+            raise StoreUnavailable("the store", "it is away")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(wiring.store(), "remember_graph", away)
+            with pytest.raises(StoreUnavailable):
+                wiring.remember(counted.definition)
+
+        wiring.remember(counted.definition)
 
         assert WorkflowVersion.objects.filter(workflow_id="counted").exists()

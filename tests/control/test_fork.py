@@ -8,7 +8,9 @@ from django_workflows.exceptions import InvalidTransition, PayloadError
 from django_workflows.steps import (
     Assign,
     Call,
+    Halt,
     Loop,
+    Parallel,
     Start,
 )
 from django_workflows.testing import taken_path
@@ -104,3 +106,65 @@ def test_fork_from_an_unknown_step_is_refused(chain):
 
     with pytest.raises(PayloadError, match="has no step 'nowhere'"):
         fork(done.execution_id, "nowhere")
+
+
+@pytest.mark.parametrize("distributed", [False, True])
+@pytest.mark.parametrize(("rule", "kept"), [("first", "left"), ("last", "right")])
+def test_fork_after_a_parallel_has_what_its_rule_has_kept(registered, rule, kept, distributed):
+    workflow = registered(
+        "merging",
+        both=Parallel(
+            # The branch that is written first is done last.
+            left=[Call(lambda: 0, name="slow"), Call(lambda: "left", name="a", output="side")],
+            right=Call(lambda: "right", name="b", output="side"),
+            merge=rule,
+            distributed=distributed,
+        ),
+        after=Call(lambda state: state.ctx["side"]),
+    )
+    done = run(workflow)
+
+    forked = fork(done.execution_id, "after")
+
+    assert done.output == kept
+    assert api.get(forked.id).ctx == api.get(done.execution_id).ctx
+
+
+def test_fork_after_branches_of_which_one_was_enough(registered):
+    workflow = registered(
+        "racing",
+        both=Parallel(
+            left=Call(lambda: 1, name="won", output="winner"),
+            right=[Call(lambda: 2, name="lost", output="loser"), Halt(name="ask")],
+            wait="any",
+        ),
+        after=Call(lambda state: sorted(state.ctx)),
+    )
+    done = run(workflow)
+
+    forked = fork(done.execution_id, "after")
+
+    assert api.get(forked.id).result == done.output == ["both", "winner"]
+
+
+def test_fork_of_a_document_has_the_response(registered):
+    from django_workflows import load_workflow, registry, resume
+
+    load_workflow("""
+id: forked_document
+name: Forked
+steps:
+  - {id: start, type: start, next: ask}
+  - {id: ask, type: approval, prompt: "Well?", next: say}
+  - {id: say, type: assign, set: {said: $response}, next: done}
+  - {id: done, type: end, result: {said: $said}}
+""")
+    try:
+        halted = run("forked_document")
+        done = resume(halted.execution_id, approved=True, response="fine", wait=True)
+
+        forked = fork(done.execution_id, "say")
+
+        assert api.get(forked.id).result == done.output == {"said": "fine"}
+    finally:
+        registry.remove("forked_document")

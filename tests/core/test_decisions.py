@@ -2,9 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from django_workflows.core.decisions import choose_wait, fire, give, open_waits, settle, wake
+from django_workflows.core.decisions import (
+    choose_wait,
+    give,
+    open_waits,
+    settle,
+    take,
+    wake,
+)
 from django_workflows.core.execution import EntryAction, Execution, ExecutionStatus
-from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
+from django_workflows.core.waits import Answer, Cause, InboxEvent, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import AlreadyResumed, NotAllowed, NotResumable
 from tests.stores.contract.records import at
 
@@ -45,6 +52,48 @@ def test_wait_is_named_by_step_or_id(name):
     waits = [wait("a"), wait("b")]
 
     assert choose_wait(HALTED, waits, getattr(waits[1], name)) is waits[1]
+
+
+UNASKED = [WaitKind.TIMER, WaitKind.EVENT, WaitKind.RETRY]
+BEGUN = replace(HALTED, started_at=at(0))
+
+
+@pytest.mark.parametrize("kind", UNASKED)
+def test_late_answer_ends_no_wait_that_asks_nobody(kind):
+    answered = wait("review", status=WaitStatus.TAKEN, answers=(yes("bob"),))
+
+    with pytest.raises(AlreadyResumed, match="'review' was answered by bob"):
+        choose_wait(BEGUN, [answered, wait("next", kind=kind)], None)
+
+
+@pytest.mark.parametrize("kind", UNASKED)
+def test_wait_that_asks_nobody_is_answered_by_name_only(kind):
+    slept = wait("nap", status=WaitStatus.TAKEN, answers=(Answer(cause=Cause.TIMER),))
+    open_ = wait("next", kind=kind)
+
+    with pytest.raises(NotResumable, match=f"asks nobody .{kind} at 'next'.") as caught:
+        choose_wait(BEGUN, [slept, open_], None)
+
+    assert caught.value.open_steps == ["next"]
+    assert not isinstance(caught.value, AlreadyResumed)
+    assert choose_wait(BEGUN, [slept, open_], "next") is open_
+
+
+def test_what_asks_somebody_needs_no_name_beside_what_does_not():
+    asked = wait("ask")
+
+    assert choose_wait(BEGUN, [asked, wait("nap", kind=WaitKind.TIMER)], None) is asked
+
+
+def test_what_has_yet_to_begin_needs_no_name():
+    delayed = wait("", kind=WaitKind.TIMER)
+
+    assert choose_wait(HALTED, [delayed], None) is delayed
+
+
+def test_decision_is_no_answer_to_a_question():
+    with pytest.raises(NotResumable, match="'ask' is no approval: answer it with response="):
+        settle(None, yes())(BEGUN, [wait("ask")])
 
 
 def test_several_open_waits_must_be_told_apart():
@@ -101,7 +150,12 @@ def test_answer_settles_the_wait_and_wakes_the_execution():
     assert (entry.action, entry.step_id, entry.by) == (EntryAction.RESUMED, "review", "alice")
     assert entry.output == {"approved": None, "response": 7}
     assert change.execution == replace(
-        HALTED, status=ExecutionStatus.PENDING, recover_to=None, halt_data=None, claims=0
+        HALTED,
+        status=ExecutionStatus.PENDING,
+        recover_to=None,
+        halt_data=None,
+        claims=0,
+        updated_at=change.execution.updated_at,
     )
 
 
@@ -177,26 +231,51 @@ def test_nobody_approves_twice():
     assert (caught.value.by, caught.value.at) == ("alice", at(0))
 
 
+def test_answer_of_a_running_execution_leaves_it_running():
+    execution = replace(HALTED, status=ExecutionStatus.RUNNING)
+
+    change = settle(None, Answer())(execution, [wait()])
+
+    assert change.execution is execution
+    assert (change.chores, change.event) == ((), None)
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if cause != Cause.PERSON])
+def test_only_a_person_has_to_say_yes_or_no(cause):
+    asked = approval(answers=(Answer(at=at(0)),))
+
+    change = settle(None, Answer(cause=cause))(HALTED, [asked])
+
+    assert change.waits[0].status == WaitStatus.SETTLED
+
+
+# An event ---------------------------------------------------------------------------------------
+
+
+def test_event_is_taken_with_the_answer_that_it_is():
+    asked = wait(kind=WaitKind.EVENT, key="paid:7")
+    event = InboxEvent(name="paid", key="7", data={"amount": 3}, by="shop")
+
+    change = take(asked.id, event)(HALTED, [wait("other"), asked])
+
+    (answered,) = change.waits
+    assert change.event == replace(event, taken_by=asked.id)
+    assert (answered.id, answered.status) == (asked.id, WaitStatus.SETTLED)
+    assert answered.answer.cause == Cause.EVENT
+    assert (answered.answer.response, answered.answer.by) == ({"amount": 3}, "shop")
+    assert change.execution.status == ExecutionStatus.PENDING
+    assert [entry.action for entry in change.entries] == [EntryAction.RESUMED]
+
+
 @pytest.mark.parametrize(
-    ("kind", "cause"),
+    ("waits", "error"),
     [
-        (WaitKind.TIMER, Cause.TIMER),
-        (WaitKind.RETRY, Cause.RETRY),
-        (WaitKind.APPROVAL, Cause.TIMEOUT),
-        (WaitKind.EVENT, Cause.TIMEOUT),
+        ([wait(id="w", status=WaitStatus.SETTLED, answers=(yes(),))], AlreadyResumed),
+        ([wait(id="w", status=WaitStatus.WITHDRAWN)], NotResumable),
+        ([], NotResumable),
     ],
+    ids=["answered", "withdrawn", "unknown"],
 )
-def test_wait_whose_time_has_come_is_settled_by_its_kind(kind, cause):
-    asked = wait(kind=kind)
-
-    change = fire(asked.id)(HALTED, [asked, wait("other")])
-
-    assert [answered.id for answered in change.waits] == [asked.id]
-    assert change.waits[0].answer.cause == cause
-
-
-def test_wait_that_was_answered_meanwhile_does_not_fire():
-    asked = wait(status=WaitStatus.SETTLED, answers=(yes(),))
-
-    with pytest.raises(AlreadyResumed):
-        fire(asked.id)(HALTED, [asked])
+def test_event_is_not_taken_by_a_wait_that_is_closed(waits, error):
+    with pytest.raises(error):
+        take("w", InboxEvent(name="paid"))(HALTED, [*waits, wait("other")])

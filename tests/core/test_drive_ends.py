@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from django_workflows.core.decisions import Change, wake
-from django_workflows.core.engine.orphans import cancel_tree
+from django_workflows.core.engine.orphans import end
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.retry import Retry
 from django_workflows.core.steps import Call, End, Halt, Parallel, WaitForEvent
@@ -90,7 +90,7 @@ def test_halt_of_an_execution_that_was_cancelled_meanwhile_is_refused():
 
     def emit(event):
         if event.name == "step.started":
-            cancel_tree(engine.store, event.execution_id, "no", None, lambda *told: None)
+            end(engine.store, event.execution_id, "no", None, lambda *told: None)
 
     engine.emit = emit
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 
 from django_workflows.core import clock
-from django_workflows.core.engine.driving import Limits
 from django_workflows.core.engine.heartbeat import Beat, Heartbeat, _start_anew, heartbeat
+from django_workflows.core.engine.limits import Limits
 from django_workflows.steps import Call
 from tests.core import flows
 

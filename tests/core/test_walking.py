@@ -3,7 +3,8 @@
 import pytest
 from django.db.models import F
 
-from django_workflows.core.engine.driving import MOST_STAGED, Limits
+from django_workflows.core.engine.limits import Limits
+from django_workflows.core.engine.staging import MOST_STAGED
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import Assign, Call, End, Halt, Parallel, Router, When, goto
 from django_workflows.core.waits import Answer, WaitStatus

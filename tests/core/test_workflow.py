@@ -329,3 +329,17 @@ def test_last_hooks_are_those_that_count():
 )
 def test_snake_case(name, snake):
     assert snake_case(name) == snake
+
+
+@pytest.mark.parametrize("timeout", [90, 90.0, timedelta(seconds=90)])
+def test_timeout_is_given_in_seconds_or_as_a_timedelta(timeout):
+    workflow = type("Timed", (Workflow,), {"timeout": timeout, "work": Call(print)})
+
+    assert compile_workflow(workflow).timeout == timedelta(seconds=90)
+
+
+def test_timeout_of_another_kind_is_a_problem():
+    workflow = type("Timed", (Workflow,), {"timeout": "1h", "work": Call(print)})
+
+    with pytest.raises(DefinitionError, match="must be seconds or a timedelta: '1h'"):
+        register(workflow)

@@ -15,9 +15,13 @@ PAGES = sorted(
 #: Built as a project of its own, by test_tutorial.py.
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
+#: Followed in a shell, by test_workers_page.py.
+WORKERS = ROOT / "docs" / "howto" / "workers.md"
+
 #: A line before a block that cannot run; what follows the colon is the reason.
 NOT_RUN = "% not run:"
 
+_HEADING = re.compile(r"^#+ +(?P<heading>.+)$")
 _FENCE = re.compile(r"^(?P<indent> *)(?P<fence>`{3,}|:{3,})(?P<info>.*)$")
 _CAPTION = re.compile(r"^:caption: +(?P<caption>.+)$")
 # As GitHub shows it: the file's name in a line of its own above the block.
@@ -32,6 +36,7 @@ class Block:
 
     page: Path
     line: int
+    heading: str  # under which it stands
     language: str
     code: str
     caption: str = ""  # the file that the reader is to write
@@ -44,16 +49,18 @@ class Block:
 def blocks_of(page: Path) -> Iterator[Block]:
     """Yield the code blocks of a page, from top to bottom. Other directives may hold none."""
     lines = page.read_text().splitlines()
-    at = 0
+    at, heading = 0, ""
     while at < len(lines):
         opening = _FENCE.match(lines[at])
         if opening is None:
+            found = _HEADING.match(lines[at])
+            heading = found["heading"] if found else heading
             at += 1
             continue
         end = _end(page, lines, at, opening)
         info = opening["info"].strip()
         if not _OTHER_DIRECTIVE.match(info) or _DIRECTIVE.match(info):
-            yield _block(page, lines, at, end, opening)
+            yield _block(page, heading, lines, at, end, opening)
         elif any(_FENCE.match(line) for line in lines[at + 1 : end]):
             raise AssertionError(f"{page.name}:{at + 1}: this hides a block from the tests")
         at = end + 1
@@ -67,7 +74,9 @@ def _end(page: Path, lines: list[str], at: int, opening: re.Match[str]) -> int:
     raise AssertionError(f"{page.name}:{at + 1}: the block does not end")
 
 
-def _block(page: Path, lines: list[str], at: int, end: int, opening: re.Match[str]) -> Block:
+def _block(
+    page: Path, heading: str, lines: list[str], at: int, end: int, opening: re.Match[str]
+) -> Block:
     info = opening["info"].strip()
     directive = _DIRECTIVE.match(info)
     body = [line.removeprefix(opening["indent"]) for line in lines[at + 1 : end]]
@@ -84,6 +93,7 @@ def _block(page: Path, lines: list[str], at: int, end: int, opening: re.Match[st
     return Block(
         page=page,
         line=at + 2 + first,
+        heading=heading,
         language=directive["language"] if directive else info,
         code="\n".join(body[first:]) + "\n",
         caption=named["caption"] if named else caption,

@@ -6,11 +6,15 @@ import sys
 from types import ModuleType
 
 import pytest
+from django.core.checks import run_checks
 from django.test import override_settings
 
 from django_workflows import load_workflow, registry, wiring
 from django_workflows.core import clock
 from django_workflows.core.steps import step_types
+
+#: Those of a page that count, and all of them together.
+SETTINGS = ("RQ_QUEUES", "TASKS", "WORKFLOWS")
 
 
 class Reader:
@@ -64,10 +68,15 @@ class Reader:
             load_workflow(path, add=False)
 
     def take_settings(self):
-        if "WORKFLOWS" in self.names:
+        found = {name: self.names.pop(name) for name in SETTINGS if name in self.names}
+        if found:
             self.stop_settings()
-            self.overridden = override_settings(WORKFLOWS=self.names.pop("WORKFLOWS"))
+            self.overridden = override_settings(**found)
             self.overridden.enable()
+            # What a reader would be told.
+            found = run_checks(tags=["workflows"])
+            # The project's own Celery app is not among what a page can show.
+            assert [one for one in found if "no Celery app in this" not in one.msg] == []
 
     def stop_settings(self):
         if self.overridden is not None:

@@ -5,17 +5,29 @@ import re
 import shlex
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import get_commands, load_command_class
 
 from tests.docs.blocks import PAGES, ROOT, TUTORIAL, blocks_of
 
 #: Languages whose blocks are run or checked; text shows what is printed, drawn or answered.
-CHECKED = {"python", "pycon", "yaml", "console", "shell", "text"}
+CHECKED = {"python", "pycon", "yaml", "console", "shell", "ini", "text"}
 
 #: How many blocks are excused from running, by "% not run:". It may shrink.
 MOST_NOT_RUN = 0
 
 RUN = {"python", "pycon", "yaml"}
+
+#: Commands whose work test_workers_page.py and test_tutorial.py look at.
+OF_THE_SHELL = {
+    *("cd", "createdb", "export", "kill", "mkdir"),
+    *("redis-cli", "redis-server", "sleep", "source", "wait"),
+}
+
+#: Commands of apps that are not installed here: django-rq and django-tasks-db.
+OF_OTHERS = {"rqworker", "db_worker"}
+
+#: Where a command's output goes, and what follows when it is put into the background.
+ELSEWHERE = re.compile(r" > \S+ 2>&1 &.*$")
 
 WITH_CODE = [
     page
@@ -30,6 +42,7 @@ COMMANDS = [
     for line in block.code.splitlines()
     if block.language == "shell" or line.startswith("$ ")
 ]
+UNITS = [block for page in PAGES for block in blocks_of(page) if block.language == "ini"]
 
 
 def named(page):
@@ -61,14 +74,30 @@ def test_page_runs_from_top_to_bottom(page, reader):
     ("block", "line"), COMMANDS, ids=[f"{block} {line}" for block, line in COMMANDS]
 )
 def test_command_exists(block, line):
-    for command in line.removeprefix("$ ").split("&&"):
+    for command in ELSEWHERE.sub("", line.removeprefix("$ ")).split("&&"):
         assert_command_exists(shlex.split(command, comments=True))
+
+
+@pytest.mark.parametrize("block", UNITS, ids=str)
+def test_unit_of_systemd_runs_a_command_that_exists(block):
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str
+    unit.read_string(block.code)
+
+    python, *words = shlex.split(unit["Service"]["ExecStart"])
+
+    assert python.startswith("/")
+    assert_command_exists(["python", *words])
+    # Told to all of a pool at once, its processes would be told twice, and die of it.
+    assert unit["Service"]["KillMode"] == "mixed"
 
 
 def assert_command_exists(words):
     match words:
-        case ["python", script, name, *_] if script.endswith("manage.py"):
+        case ["python", script, name, *options] if script.endswith("manage.py"):
             assert name in commands_of(script)
+            if name in get_commands():
+                assert_options_exist(name, options)
         case ["django-admin", name, *_]:
             assert name in {*get_commands(), "startproject"}
         case ["python", "-m", "pip", "install", *targets]:
@@ -77,9 +106,9 @@ def assert_command_exists(words):
                 assert_can_be_installed(target)
         case ["tox", "-e", environments, *_]:
             assert set(environments.split(",")) <= tox_environments()
-        case ["python", "-m", "pytest", *_] | ["python", "-m", "venv", *_]:
+        case ["python", "-m", "pytest" | "venv", *_] | ["celery", "-A", _, "worker", *_]:
             pass
-        case ["cd", _] | ["mkdir", _] | ["source", _]:
+        case [name, *_] if name in OF_THE_SHELL:
             pass
         case _:
             raise AssertionError(f"a command that this test does not know: {words}")
@@ -87,7 +116,7 @@ def assert_command_exists(words):
 
 def commands_of(script):
     """Return the commands of a reader's manage.py, or of the example's."""
-    known = {*get_commands(), "startapp"}
+    known = {*get_commands(), "startapp", *OF_OTHERS}
     if script != "manage.py":
         assert (ROOT / script).exists()
         folder = (ROOT / script).parent
@@ -95,11 +124,21 @@ def commands_of(script):
     return known
 
 
+def assert_options_exist(name, options):
+    command = load_command_class(get_commands()[name], name)
+    parser = command.create_parser("manage.py", name)
+    try:
+        parser.parse_args(options)
+    except SystemExit as error:
+        raise AssertionError(f"{name} takes no {options}") from error
+
+
 def assert_can_be_installed(target):
     found = re.fullmatch(r"(?P<name>[\w./-]+)(\[(?P<extras>[\w,]+)\])?", target)
 
     assert found, target
-    for extra in (found["extras"] or "").split(","):
+    is_ours = found["name"] == "." or "/" in found["name"]
+    for extra in (found["extras"] or "").split(",") if is_ours else ():
         assert not extra or extra in setup()["options.extras_require"]
 
 

@@ -73,6 +73,16 @@ def test_it_fulfils_the_shipped_orders_and_shows_everything(demo):
     ]:
         assert line.split() in told
     assert "NOT SO" not in shown.stdout
+    assert "left out" not in shown.stdout
+
+
+def test_it_drives_what_it_starts_whatever_the_environment_says(demo, orders_file):
+    path = orders_file("A,Ann,DE,Lamp,1,1\nB,Bob,FR,Lamp,1,1\n")
+
+    shown = demo("--orders", path, SHOP_ADAPTER="database")
+
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "once its lease has run out: completed" in shown.stdout
 
 
 def test_it_fulfils_anybodys_orders(demo, orders_file):
@@ -90,7 +100,9 @@ def test_it_tells_of_bad_rows_and_fulfils_the_rest(demo, orders_file):
 
     assert shown.returncode == 0
     assert "mine.csv, line 2: quantity 'two' is no whole number" in shown.stderr
-    assert ["shipped", "1"] in [line.split() for line in shown.stdout.splitlines()]
+    told = [line.split() for line in shown.stdout.splitlines()]
+    assert ["shipped", "1"] in told
+    assert ["left", "out", "of", "the", "import", "1"] in told
 
 
 @pytest.mark.parametrize(

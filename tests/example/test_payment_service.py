@@ -1,9 +1,12 @@
+import socket
+import struct
 import threading
+import time
 from decimal import Decimal
 
 import pytest
 from shop import payments
-from shop.payment_service import temper
+from shop.payment_service import PaymentServer, temper
 
 
 def number_with(wanted):
@@ -123,3 +126,36 @@ def test_the_service_runs_as_a_process_of_its_own_and_ends_with_its_user(setting
 
     with pytest.raises(payments.PaymentServiceError):
         payments.charges()
+
+
+def test_a_service_that_takes_its_time_has_taken_the_money_meanwhile(ledger, settings):
+    with PaymentServer(delay=0.3) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings.PAYMENTS_URL = server.url
+        charging = threading.Thread(
+            target=payments.charge, args=(FINE, "Ann", Decimal(1)), kwargs={"idempotency_key": "k"}
+        )
+        began = time.monotonic()
+        charging.start()
+        time.sleep(0.15)
+
+        taken = len(server.ledger.charges)
+        charging.join()
+        took = time.monotonic() - began
+        server.shutdown()
+
+    assert taken == 1
+    assert took >= 0.3
+
+
+def test_a_client_that_dies_before_its_answer_is_no_news(capfd):
+    with PaymentServer(delay=0.2) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with socket.create_connection(server.server_address) as client:
+            client.sendall(b"POST /charges HTTP/1.0\r\nContent-Length: 2\r\n\r\n{}")
+            # Closed like this, as a process that was killed closes it, it resets the connection.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(0.5)
+        server.shutdown()
+
+    assert capfd.readouterr() == ("", "")

@@ -111,7 +111,7 @@ def test_every_halt_of_a_loop_is_answered(registered, store):
 
 
 def test_timers_and_long_retries_are_waited_for(registered, store, monkeypatch):
-    monkeypatch.setattr("django_workflows.core.engine.visiting.LONGEST_PAUSE_IN_PROCESS", 0.01)
+    monkeypatch.setattr("django_workflows.core.engine.failing.LONGEST_PAUSE_IN_PROCESS", 0.01)
 
     def work(state):
         if state.attempt == 1:

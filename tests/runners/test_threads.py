@@ -6,7 +6,8 @@ from django.db import connection, connections
 from django_workflows import run
 from django_workflows.exceptions import StepTimeout
 from django_workflows.models import WorkflowExecution
-from django_workflows.runners.threads import DjangoThreads
+from django_workflows.runners import threads
+from django_workflows.runners.threads import Crew, DjangoThreads
 from django_workflows.steps import Call, Parallel
 
 
@@ -143,3 +144,65 @@ def test_clean_up_closes_what_this_thread_holds():
     DjangoThreads().clean_up()
 
     assert connection.connection is None
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, GeneratorExit])
+def test_crew_keeps_its_threads_whatever_a_job_raises(error, caplog):
+    done = []
+
+    def work(job):
+        if job == "bad":
+            raise error
+        done.append(job)
+
+    crew = Crew(1, work)
+    try:
+        crew.submit("bad")
+        assert crew.wait_for_free(5) == 1
+        crew.submit("good")
+        assert crew.wait_for_free(5) == 1
+    finally:
+        crew.close()
+
+    assert done == ["good"]
+    assert error.__name__ in caplog.text
+
+
+def busy_crew(size):
+    """Return a crew of which every thread waits, and what lets one of them go on."""
+    go_on = threading.Semaphore(0)
+    crew = Crew(size, lambda job: go_on.acquire())
+    for number in range(size):
+        crew.submit(number)
+    return crew, go_on.release
+
+
+def test_who_looks_for_work_waits_for_some_more_to_be_free(monkeypatch):
+    monkeypatch.setattr(threads, "GATHERING", 10.0)
+    crew, let_one_go = busy_crew(8)
+    later = threading.Timer(0.05, let_one_go)
+    let_one_go()
+    later.start()
+
+    assert crew.wait_for_free(10) == 2  # one in four
+    for _ in range(6):
+        let_one_go()
+    crew.close()
+
+
+def test_who_looks_for_work_waits_for_them_no_longer_than_that():
+    crew, let_one_go = busy_crew(8)
+    let_one_go()
+
+    assert crew.wait_for_free(10) == 1
+    for _ in range(7):
+        let_one_go()
+    crew.close()
+
+
+def test_nobody_is_free():
+    crew, let_one_go = busy_crew(1)
+
+    assert crew.wait_for_free(0.01) == 0
+    let_one_go()
+    crew.close()

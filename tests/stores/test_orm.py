@@ -15,8 +15,15 @@ from django.db import (
 
 from django_workflows.core.decisions import Change
 from django_workflows.core.execution import ExecutionStatus
+from django_workflows.core.presence import Presence
+from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer, InboxEvent
-from django_workflows.exceptions import ConfigurationError, StaleExecution, StoreUnavailable
+from django_workflows.exceptions import (
+    ConfigurationError,
+    EventTaken,
+    StaleExecution,
+    StoreUnavailable,
+)
 from django_workflows.models import WorkflowExecution
 from django_workflows.stores.orm import OrmStore
 from tests import settings
@@ -26,6 +33,7 @@ from tests.stores.contract.records import (
     MINUTE,
     UNKNOWN_ID,
     at,
+    halted,
     make_entry,
     make_execution,
     make_wait,
@@ -274,38 +282,52 @@ def test_names_and_keys_of_events_may_have_colons(store, name, key):
     event = InboxEvent(name=name, key=key)
     store.add_event(event)
 
-    given = store.reserve_event(make_wait(make_execution(), key=event.topic))
-
-    assert given.id == event.id
+    assert store.next_event(event.topic) == event
 
 
-@pytest.mark.django_db(transaction=True)
-def test_a_wait_that_is_given_an_event_while_it_asks_is_given_that_one(store):
+def has_two(store):
+    """Return an execution that waits, and two decisions that give its wait an event each."""
     first, second = InboxEvent(name="paid", sent_at=at(1)), InboxEvent(name="paid", sent_at=at(2))
     store.add_event(first)
     store.add_event(second)
-    wait = make_wait(make_execution(), key="paid:")
-    given = []
+    execution = halted(store, {"key": "paid:"})
 
-    def let_another_ask_first(execute, sql, params, many, context):
-        if "IS NULL" in sql and not given:
-            given.append(elsewhere(lambda: store.reserve_event(wait)))
-        return execute(sql, params, many, context)
+    def giving(event):
+        def decide(stored, waits):
+            given = replace(event, taken_by=waits[0].id)
+            return Change(execution=replace(stored, queue=event.id), event=given)
 
-    with connection.execute_wrapper(let_another_ask_first):
-        event = store.reserve_event(wait)
+        return decide
 
-    assert [event] == given == [replace(first, taken_by=wait.id)]
+    return execution, giving(first), giving(second)
 
 
-@pytest.mark.django_db
-def test_pending_ones_of_a_higher_priority_are_due_first(store):
-    for age, priority in ((1, 0), (2, 5), (3, 5), (4, -1)):
-        store.create(make_execution(age, priority=priority, queue=str(age)))
+@pytest.mark.django_db(transaction=True)
+def test_a_wait_that_has_an_event_is_given_no_other(store):
+    execution, first, second = has_two(store)
+    before = store.transition(execution.id, first)
 
-    due = [store.load(one.execution_id).queue for one in store.due(at(9))]
+    with pytest.raises(EventTaken):
+        store.transition(execution.id, second)
 
-    assert due == ["2", "3", "1", "4"]
+    assert store.load(execution.id) == before
+    assert store.next_event("paid:").sent_at == at(2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_is_taken_leaves_the_users_transaction_usable(store):
+    execution, first, second = has_two(store)
+
+    with transaction.atomic():
+        Group.objects.create(name="before")
+        before = store.transition(execution.id, first)
+        for _ in range(2):
+            with pytest.raises(EventTaken):
+                store.transition(execution.id, second)
+        Group.objects.create(name="after")
+
+    assert store.load(execution.id) == before
+    assert Group.objects.count() == 2
 
 
 @pytest.mark.django_db
@@ -349,12 +371,46 @@ CALLS = {
     "waits": lambda store, one: store.waits(one.id),
     "find_waits": lambda store, one: store.find_waits(),
     "due": lambda store, one: store.due(at(0)),
+    "wake_due": lambda store, one: store.wake_due(at(0)),
+    "pending": lambda store, one: store.pending(at(0)),
+    "claim_pending": lambda store, one: store.claim_pending(
+        "worker", MINUTE, 1, workflow_ids=["orders"]
+    ),
+    "create_children": lambda store, one: store.create_children(one.id, 0, [one]),
+    "children_state": lambda store, one: store.children_state(one.id, "each"),
+    "tally": lambda store, one: store.tally(one.id, "each"),
+    "children": lambda store, one: store.children(one.id, "each"),
+    "supersede": lambda store, one: store.supersede(one.id, "each"),
+    "release_held": lambda store, one: store.release_held(one.id, "each", 1),
     "add_event": lambda store, one: store.add_event(InboxEvent(name="paid")),
-    "reserve_event": lambda store, one: store.reserve_event(make_wait(one, key="paid:7")),
+    "next_event": lambda store, one: store.next_event("paid:7"),
+    "ended": lambda store, one: store.ended(at(0)),
+    "purge": lambda store, one: store.purge([one.id], at(0)),
+    "chores": lambda store, one: store.chores(at(0)),
+    "finish_chore": lambda store, one: store.finish_chore(one.id),
+    "finish_chores": lambda store, one: store.finish_chores([one.id]),
+    "with_children": lambda store, one: store.with_children([one.id]),
+    "transition_all": lambda store, one: store.transition_all(
+        [one.id], lambda *_: Change(execution=one)
+    ),
+    "announce": lambda store, one: store.announce(Presence()),
+    "present": lambda store, one: store.present(),
+    "dismiss": lambda store, one: store.dismiss("host:1:a"),
     "remember_graph": lambda store, one: store.remember_graph("orders", "1", {}),
     "graph": lambda store, one: store.graph("orders", "1"),
     "atomic": lambda store, one: store.atomic().__enter__(),
+    # SQLite has no clock of its own to ask for.
+    **({"now": lambda store, one: store.now()} if settings.TEST_DB != "sqlite" else {}),
 }
+
+
+def test_each_method_of_a_store_is_called_here():
+    local = {"settle", "suspend", "lost_by", "refresh", "refuse_open_transaction", "on_commit"}
+    local.add("group_commit")
+
+    methods = {name for name in dir(Store) if not name.startswith("_")}
+
+    assert set(CALLS) | {"now"} == methods - local - {"supports_atomic", "concurrent_writers"}
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -412,3 +468,23 @@ def test_a_database_that_goes_before_the_commit_is_told(store, hang_up):
 
     assert not Group.objects.exists()
     assert not WorkflowExecution.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_goes_under_a_sweep_is_told_and_not_asked_one_by_one(store, hang_up):
+    execution = halted(store, {"wake_at": at(1)})
+    cut = []
+
+    def cut_before_the_lock(execute, sql, params, many, context):
+        if "UPDATE" in sql and not cut:
+            cut.append(hang_up())
+        return execute(sql, params, many, context)
+
+    with (
+        connection.execute_wrapper(cut_before_the_lock),
+        pytest.raises(StoreUnavailable),
+    ):
+        store.wake_due(at(2))
+
+    assert store.load(execution.id) == execution
+    assert [woken.id for woken in store.wake_due(at(2))] == [execution.id]

@@ -10,6 +10,17 @@ MISSING = [
     OperationalError("no such table: django_workflows_workflowexecution"),
     ProgrammingError('relation "django_workflows_workflowexecution" does not exist'),
     ProgrammingError(1146, "Table 'shop.django_workflows_workflowentry' doesn't exist"),
+    # A column that a later release has added, as SQLite says it of a SELECT, an INSERT, an UPDATE
+    OperationalError("no such column: django_workflows_workflowexecution.claims"),
+    OperationalError("table django_workflows_workflowentry has no column named cause"),
+    OperationalError("no such column: claims"),
+    # MySQL and MariaDB
+    OperationalError(1054, "Unknown column 'django_workflows_workflowwait.key' in 'SELECT'"),
+    OperationalError(1054, "Unknown column 'claims' in 'SET'"),
+    # PostgreSQL
+    ProgrammingError("column django_workflows_workflowexecution.claims does not exist"),
+    ProgrammingError('column "claims" of relation "django_workflows_x" does not exist'),
+    ProgrammingError('column "claims" does not exist'),
 ]
 
 

@@ -1,8 +1,12 @@
 from dataclasses import fields
+from datetime import timedelta
 
 import pytest
 
+from django_workflows.core import clock
+from django_workflows.core.chores import Chore
 from django_workflows.core.execution import Entry, Execution
+from django_workflows.core.presence import Presence
 from django_workflows.core.waits import InboxEvent, Wait
 from django_workflows.exceptions import ConfigurationError, StoreUnavailable
 from tests.stores.contract import StoreContract
@@ -43,19 +47,21 @@ class TestOnMariaDB(StoreContract):
 
 
 @pytest.mark.parametrize(
-    ("table", "kind"),
+    ("table", "kind", "beside"),
     [
-        (tables.executions, Execution),
-        (tables.entries, Entry),
-        (tables.waits, Wait),
-        (tables.events, InboxEvent),
+        (tables.executions, Execution, set()),
+        (tables.entries, Entry, {"number"}),
+        (tables.waits, Wait, {"fence"}),
+        (tables.events, InboxEvent, {"topic"}),
+        (tables.chores, Chore, set()),
+        (tables.presences, Presence, set()),
     ],
     ids=str,
 )
-def test_a_table_has_a_column_for_every_field(table, kind):
+def test_a_table_has_a_column_for_every_field(table, kind, beside):
     columns = {column.name for column in table.columns}
 
-    assert columns - {"number", "topic"} == {field.name for field in fields(kind)}
+    assert columns == {field.name for field in fields(kind)} | beside
 
 
 def test_tables_are_created_once(sqlite):
@@ -67,6 +73,42 @@ def test_tables_are_created_once(sqlite):
 def test_sqlite_is_set_to_write_ahead(sqlite):
     with sqlite.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+# The time ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def an_hour_ahead():
+    """Let this process's clock be wrong."""
+    clock.travel(timedelta(hours=1))
+    yield
+    clock.reset()
+
+
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_the_time_is_the_servers(request, name, an_hour_ahead):
+    store = request.getfixturevalue(name)
+
+    ahead = clock.now() - store.now()
+
+    assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
+
+
+@pytest.mark.parametrize("name", ["postgres", "mariadb"])
+def test_the_time_goes_on_within_a_transaction(request, name):
+    store = request.getfixturevalue(name)
+
+    with store.atomic():
+        moments = [store.now() for _ in range(10)]
+
+    assert sorted(set(moments)) == moments
+
+
+def test_on_sqlite_the_time_is_that_of_this_process(sqlite, an_hour_ahead):
+    before = clock.now()
+
+    assert before <= sqlite.now() <= clock.now()
 
 
 # Refusals ---------------------------------------------------------------------------------------
@@ -137,6 +179,31 @@ def test_a_database_without_the_tables_is_a_configuration_error(request, name, t
 
     store.create_tables()
     assert store.find() == []
+    store.engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres", "mariadb"])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda store, execution: store.load(execution.id), id="read"),
+        pytest.param(lambda store, execution: store.create(execution), id="write"),
+    ],
+)
+def test_tables_of_an_earlier_version_are_a_configuration_error(request, name, tmp_path, ask):
+    if name == "sqlite":
+        store = SqlAlchemyStore(url=f"sqlite:///{tmp_path}/old.sqlite3")
+    else:
+        store = SqlAlchemyStore(url=request.getfixturevalue(f"{name}_url"))
+    store.create_tables()
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE workflow_executions DROP COLUMN parent_step")
+
+    with pytest.raises(ConfigurationError, match=r"(?s)parent_step.*migrate to its metadata"):
+        ask(store, make_execution())
+
+    metadata.drop_all(store.engine)
+    store.create_tables()
     store.engine.dispose()
 
 

@@ -4,9 +4,9 @@ import threading
 import pytest
 
 from django_workflows.core.decisions import Change
-from django_workflows.core.waits import Answer, InboxEvent
+from django_workflows.core.waits import Answer
 from django_workflows.exceptions import ConfigurationError, StoreUnavailable
-from tests.stores.contract.records import halted, make_entry, make_execution, make_wait
+from tests.stores.contract.records import halted, make_entry, make_execution
 
 sa = pytest.importorskip("sqlalchemy")
 
@@ -150,41 +150,23 @@ def test_an_error_that_is_not_the_databases_state_is_passed_on(store):
 
 def test_a_row_that_somebody_inserts_in_between_is_updated(store, monkeypatch):
     execution = make_execution()
-    insert = writing.insert_new_row
+    insert = writing.insert_new_rows
 
     def insert_late(connection, table, values):
         monkeypatch.undo()
-        insert(connection, table, values | {"priority": 9})
+        insert(connection, table, [one | {"priority": 9} for one in values])
         return insert(connection, table, values)
 
-    monkeypatch.setattr(writing, "insert_new_row", insert_late)
+    monkeypatch.setattr(writing, "insert_new_rows", insert_late)
     store.save(execution)
 
     assert store.load(execution.id) == execution
 
 
-def test_a_wait_that_was_given_an_event_in_between_takes_no_other(store, monkeypatch):
-    wait = make_wait(make_execution(), key="paid:7")
-    for _ in range(2):
-        store.add_event(InboxEvent(name="paid", key="7"))
-    given = store.reserve_event(wait)
-    look = writing.records
-
-    def look_too_early(*arguments):
-        monkeypatch.undo()
-        look(*arguments)
-        return []
-
-    monkeypatch.setattr(writing, "records", look_too_early)
-
-    assert store.reserve_event(wait) == given
-    assert store.reserve_event(make_wait(make_execution(), key="paid:7")) is not None
-
-
 def test_an_execution_that_is_deleted_while_another_takes_its_place_is_created(store, monkeypatch):
     execution = make_execution()
     # What stood in the way is gone when it is looked for, three times in a row.
-    monkeypatch.setattr(writing, "insert_new_row", lambda *arguments: False)
+    monkeypatch.setattr(writing, "insert_new_rows", lambda *arguments: False)
 
     assert store.create(execution, [make_entry(execution)]) == execution
     assert store.load(execution.id) == execution

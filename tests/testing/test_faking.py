@@ -1,9 +1,9 @@
 import pytest
 
-from django_workflows import goto, halt, registry, resume, run
+from django_workflows import api, goto, halt, registry, resume, run
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.exceptions import ConfigurationError, UnknownWorkflow
-from django_workflows.steps import Call, End, Loop, Parallel, Router, Sleep
+from django_workflows.steps import Call, End, ForEach, Loop, Parallel, Router, Sleep
 from django_workflows.testing import fake_steps
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +92,23 @@ def test_nested_steps_are_named_by_their_path(registered):
     assert result.output == {"a": "a", "b": [3]}
     assert [state.path for state in calls["each__x"]] == ["each[0]/x", "each[1]/x"]
     assert len(calls["both__b__each__y"]) == 1
+
+
+def test_steps_of_children_are_named_by_their_path_too(registered):
+    registered("child", work=Call(lambda: "real"))
+    workflow = registered(
+        "nested",
+        each=ForEach([1, 2], do=Call(real, name="x")),
+        far=Parallel(a=Call(real, name="y"), distributed=True),
+        other=ForEach([1], do="child"),
+    )
+
+    with fake_steps(workflow, each__x=lambda state: state.ctx["item"], far__a__y="a") as calls:
+        result = run(workflow)
+
+    done = api.get(result.execution_id)
+    assert done.ctx == {"each": [1, 2], "y": "a", "far": {"a": "a"}, "other": ["real"]}
+    assert len(calls["each__x"]) == 2
 
 
 def test_step_that_holds_others_may_be_faked_as_a_whole(registered):

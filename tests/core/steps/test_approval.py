@@ -203,6 +203,10 @@ def test_approval_says_where_it_may_go_what_it_reads_and_what_it_sets():
     ("step", "problem"),
     [
         (Approval("?", required=0), "required must be at least 1, not 0"),
+        (
+            Approval("?", required=2, approvers=["user:alice", "user:alice"]),
+            "required=2 people, but only 1 may approve",
+        ),
         (Approval("?", approvers=["alice"]), "approver 'alice' must be 'user:NAME'"),
         (Approval("?", approvers=["user:"]), "approver 'user:' must be"),
         (Approval("?", on_timeout="x"), "has on_timeout but no timeout"),

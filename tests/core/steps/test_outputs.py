@@ -3,7 +3,7 @@
 import pytest
 from django.db.models import F
 
-from django_workflows.core.engine.driving import Limits
+from django_workflows.core.engine.limits import Limits
 from django_workflows.core.retry import Retry
 from django_workflows.core.steps import Assign, Call, End, goto
 from tests.core.flows import engine_of, flow, history, run

@@ -5,7 +5,7 @@ import pytest
 from django.db.models import F
 
 from django_workflows.core.engine import Engine
-from django_workflows.core.engine.driving import Limits
+from django_workflows.core.engine.limits import Limits
 from django_workflows.core.engine.threads import Threads
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.steps import (

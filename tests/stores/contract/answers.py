@@ -35,7 +35,9 @@ class AnswersContract(Threads):
             recover_to=None,
             halt_data=None,
             claims=0,
+            updated_at=settled.updated_at,
         )
+        assert settled.updated_at > execution.updated_at
         assert store.load(execution.id) == settled
 
     def test_an_answer_is_kept_on_its_wait(self, store):

@@ -110,6 +110,14 @@ class ExecutionsContract(Threads):
 
         assert store.create(second) == second
 
+    def test_create_with_a_key_that_was_taken_from_another_is_new(self, store):
+        first = store.create(make_execution(idempotency_key="7"))
+        store.save(replace(first, idempotency_key="8"))
+        second = make_execution(idempotency_key="7")
+
+        assert store.create(second) == second
+        assert store.create(make_execution(idempotency_key="8")).id == first.id
+
     def test_create_at_once_with_one_key_makes_one_execution(self, store):
         attempts = [make_execution(idempotency_key="7") for _ in range(8)]
 

@@ -1,224 +1,245 @@
-"""What the supervisor lists, and what events and graphs are kept."""
+"""Events that are kept until a wait takes them, and graphs."""
 
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from django_workflows.core.decisions import Change, take
 from django_workflows.core.execution import ExecutionStatus
-from django_workflows.core.store import Due, DueReason
-from django_workflows.core.waits import Answer, InboxEvent, WaitKind
+from django_workflows.core.waits import Answer, Cause, WaitKind, WaitStatus
+from django_workflows.exceptions import AlreadyResumed, EventTaken, PayloadError
 from tests.stores.contract.records import (
-    ENDED,
-    MINUTE,
-    UNKNOWN_ID,
     at,
     halted,
-    make_execution,
-    make_wait,
+    make_chore,
+    make_entry,
+    make_event,
 )
 from tests.stores.contract.threads import Threads
-from tests.values import PRAGUE, SAMPLES, exact
+from tests.values import SAMPLES, exact
 
-NOW = at(1000)
-
-
-def listed(store, reason, **options):
-    due = store.due(NOW, **options)
-    return [(one.execution_id, one.wait_id) for one in due if one.reason == reason]
+TOPIC = "paid:7"
 
 
-def ids(*executions):
-    return [(execution.id, None) for execution in executions]
-
-
-def make_event(age=0, **values):
-    return InboxEvent(**{"name": "paid", "key": "7", "sent_at": at(age)} | values)
+def asking(store, **values):
+    """Store an execution that waits for an event; return it and its wait."""
+    execution = halted(store, {"kind": WaitKind.EVENT, "key": TOPIC} | values)
+    (wait,) = store.waits(execution.id)
+    return execution, wait
 
 
 class InboxContract(Threads):
-    # Due ----------------------------------------------------------------------------------------
+    # Look ---------------------------------------------------------------------------------------
 
-    def test_nothing_is_due_in_an_empty_store(self, store):
-        assert store.due(NOW) == []
+    def test_there_is_no_event_in_an_empty_store(self, store):
+        assert store.next_event(TOPIC) is None
 
-    def test_pending_ones_are_due_oldest_first(self, store):
-        young, old, middle = (store.create(make_execution(age)) for age in (3, 1, 2))
+    def test_an_event_keeps_every_field(self, store):
+        event = make_event(data=SAMPLES, by="user:alice")
 
-        assert listed(store, DueReason.PENDING) == ids(old, middle, young)
-
-    def test_a_driven_one_is_not_due(self, store):
-        execution = store.create(make_execution(lease_expires_at=at(0)))
-        store.claim(execution.id, "worker", MINUTE)
-
-        assert store.due(NOW) == []
-
-    def test_expired_leases_are_due_longest_ended_first(self, store):
-        later = _running(store, lease_expires_at=at(2))
-        first = _running(store, lease_expires_at=at(1))
-        _running(store, lease_expires_at=at(1001))
-
-        assert listed(store, DueReason.EXPIRED) == ids(first, later)
-        assert listed(store, DueReason.PENDING) == []
-
-    def test_a_renewed_lease_is_not_due(self, store):
-        execution = store.create(make_execution())
-        claimed = store.claim(execution.id, "worker", ENDED)
-        before = store.due(claimed.lease_expires_at + timedelta(seconds=1))
-
-        store.renew(execution.id, claimed.fence, MINUTE)
-        after = store.due(claimed.lease_expires_at + timedelta(seconds=1))
-
-        assert before == [Due(reason=DueReason.EXPIRED, execution_id=execution.id)]
-        assert after == []
-
-    @pytest.mark.parametrize("status", ["halted", "completed", "failed", "cancelled"])
-    def test_a_lease_of_what_is_not_running_is_not_due(self, store, status):
-        store.create(make_execution(status=ExecutionStatus(status), lease_expires_at=at(0)))
-
-        assert store.due(NOW) == []
-
-    def test_waits_are_due_longest_due_first(self, store):
-        one = halted(store, {"step": "c", "wake_at": at(3)}, {"step": "a", "wake_at": at(1)})
-        other = halted(
-            store, {"step": "b", "wake_at": at(2)}, {"step": "later", "wake_at": at(1001)}
-        )
-        waits = {wait.step: wait for wait in store.waits(one.id) + store.waits(other.id)}
-
-        due = listed(store, DueReason.WAIT)
-
-        assert due == [
-            (one.id, waits["a"].id),
-            (other.id, waits["b"].id),
-            (one.id, waits["c"].id),
-        ]
-
-    def test_a_wait_is_due_at_its_moment(self, store):
-        execution = halted(store, {"wake_at": NOW})
-
-        assert [due for due, _ in listed(store, DueReason.WAIT)] == [execution.id]
-        assert store.due(NOW - timedelta(microseconds=1)) == []
-
-    def test_a_wait_in_another_zone_is_due_at_its_moment(self, store):
-        halted(store, {"wake_at": NOW.astimezone(PRAGUE)})
-
-        assert len(listed(store, DueReason.WAIT)) == 1
-        assert store.due(NOW - timedelta(microseconds=1)) == []
-
-    def test_a_wait_without_a_time_is_not_due(self, store):
-        halted(store, {"remind_at": at(1)})
-
-        assert store.due(NOW) == []
-
-    def test_a_settled_wait_is_not_due(self, store):
-        execution = halted(store, {"wake_at": at(1)})
-        store.settle(execution.id, None, Answer())
-
-        assert listed(store, DueReason.WAIT) == []
-        assert listed(store, DueReason.PENDING) == ids(execution)
-
-    def test_an_open_wait_of_a_running_execution_is_due(self, store):
-        execution = _running(store, lease_expires_at=at(1001), fence=1)
-        wait = make_wait(execution, wake_at=at(1))
-        store.checkpoint(execution, [], 1, [wait])
-
-        assert listed(store, DueReason.WAIT) == [(execution.id, wait.id)]
-
-    def test_halted_ones_past_their_deadline_are_due_longest_first(self, store):
-        later = halted(store, {}, deadline_at=at(2))
-        first = halted(store, {}, deadline_at=at(1))
-        exactly = halted(store, {}, deadline_at=NOW)
-        halted(store, {}, deadline_at=at(1001))
-        halted(store, {})
-
-        assert listed(store, DueReason.DEADLINE) == ids(first, later, exactly)
-
-    @pytest.mark.parametrize("status", ["pending", "completed", "failed", "cancelled"])
-    def test_a_deadline_of_what_is_not_halted_is_not_due(self, store, status):
-        store.create(make_execution(status=ExecutionStatus(status), deadline_at=at(1)))
-
-        assert listed(store, DueReason.DEADLINE) == []
-
-    def test_the_limit_holds_for_each_reason(self, store):
-        for age in (1, 2, 3):
-            store.create(make_execution(age, queue=str(age)))
-            _running(store, lease_expires_at=at(age))
-            halted(store, {"wake_at": at(age)}, deadline_at=at(age))
-
-        reasons = [due.reason for due in store.due(NOW, limit=2)]
-
-        assert sorted(reasons) == sorted(list(DueReason) * 2)
-
-    def test_what_is_over_is_not_due(self, store):
-        execution = halted(store, {"wake_at": at(1)}, deadline_at=at(1))
-        (wait,) = store.waits(execution.id)
-
-        store.transition(
-            execution.id,
-            lambda stored, waits: _cancelled(stored, [replace(wait, status="withdrawn")]),
-        )
-
-        assert store.due(NOW) == []
-
-    # Events -------------------------------------------------------------------------------------
-
-    def test_an_event_is_given_to_the_wait_that_asks_for_it(self, store):
-        event = make_event(data=SAMPLES, by="alice")
         store.add_event(event)
-        wait = _event_wait()
 
-        given = store.reserve_event(wait)
+        assert exact(store.next_event(TOPIC).to_dict()) == exact(event.to_dict())
 
-        assert given == replace(event, taken_by=wait.id)
-        assert exact(given.data) == exact(SAMPLES)
-
-    def test_the_oldest_event_is_given_first(self, store):
+    def test_the_oldest_event_is_next(self, store):
         for age in (3, 1, 2):
             store.add_event(make_event(age, data=age))
 
-        given = [store.reserve_event(_event_wait()).data for _ in range(3)]
+        assert store.next_event(TOPIC).data == 1
 
-        assert given == [1, 2, 3]
-
-    def test_a_wait_is_given_the_same_event_again(self, store):
-        for age in (1, 2):
-            store.add_event(make_event(age))
-        wait = _event_wait()
-        first = store.reserve_event(wait)
-        store.add_event(make_event(-1))
-
-        assert store.reserve_event(wait) == first
-
-    @pytest.mark.parametrize("key", ["paid:8", "Paid:7", "paid:", "sent:7", "", None])
-    def test_a_wait_is_given_no_event_of_another_topic(self, store, key):
+    def test_looking_takes_nothing(self, store):
         store.add_event(make_event())
 
-        assert store.reserve_event(_event_wait(key=key)) is None
+        assert store.next_event(TOPIC) == store.next_event(TOPIC) is not None
+
+    @pytest.mark.parametrize(
+        "topic", ["paid:8", "Paid:7", "paid:", "sent:7", "paid", ":7", ":", ""]
+    )
+    def test_an_event_of_another_topic_is_not_seen(self, store, topic):
+        store.add_event(make_event())
+
+        assert store.next_event(topic) is None
 
     def test_an_event_without_a_key(self, store):
-        store.add_event(make_event(key=""))
+        event = make_event(key="")
+        store.add_event(event)
 
-        assert store.reserve_event(_event_wait(key="paid:")).name == "paid"
+        assert store.next_event("paid:") == event
 
-    def test_events_are_given_out_at_once_but_none_twice(self, store):
+    @pytest.mark.parametrize("name", ["paid", "paid:a", "paid:a:b"])
+    def test_a_key_and_a_name_may_have_colons(self, store, name):
+        topic = "paid:a:b:c"
+        event = make_event(name=name, key=topic.removeprefix(f"{name}:"))
+        store.add_event(make_event(-1, name="paid", key="a"))
+        store.add_event(event)
+
+        assert store.next_event(topic) == event
+
+    def test_events_of_one_topic_by_different_names_come_by_age(self, store):
+        for age, name, key in ((3, "a", "b:c"), (1, "a:b", "c"), (2, "a", "b:c")):
+            store.add_event(make_event(age, name=name, key=key, data=age))
+
+        assert store.next_event("a:b:c").data == 1
+
+    # Take ---------------------------------------------------------------------------------------
+
+    def test_an_event_answers_the_wait_that_takes_it(self, store):
+        event = make_event(data=SAMPLES, by="user:alice")
+        store.add_event(event)
+        execution, wait = asking(store)
+
+        woken = store.transition(execution.id, take(wait.id, event))
+
+        (settled,) = store.waits(execution.id)
+        assert (settled.status, settled.answer.cause) == (WaitStatus.SETTLED, Cause.EVENT)
+        assert settled.answer.by == "user:alice"
+        assert exact(settled.answer.response) == exact(SAMPLES)
+        assert woken.status == ExecutionStatus.PENDING
+        assert store.load(execution.id) == woken
+        assert store.next_event(TOPIC) is None
+
+    def test_the_next_event_follows_the_one_that_was_taken(self, store):
+        for age in (3, 1, 2):
+            store.add_event(make_event(age, data=age))
+
+        taken = []
+        for _ in range(3):
+            execution, wait = asking(store)
+            event = store.next_event(TOPIC)
+            store.transition(execution.id, take(wait.id, event))
+            taken.append(event.data)
+
+        assert taken == [1, 2, 3]
+        assert store.next_event(TOPIC) is None
+
+    @pytest.mark.parametrize("known", [True, False], ids=["taken", "unknown"])
+    def test_an_event_that_is_not_there_to_be_taken_writes_nothing(self, store, known):
+        event = make_event()
+        if known:
+            store.add_event(event)
+            first, first_wait = asking(store)
+            store.transition(first.id, take(first_wait.id, event))
+        execution, wait = asking(store)
+
+        def decide(stored, waits):
+            change = take(wait.id, event)(stored, waits)
+            return replace(change, chores=[make_chore(stored)])
+
+        with pytest.raises(EventTaken) as caught:
+            store.transition(execution.id, decide)
+
+        assert caught.value.event_id == event.id
+        assert store.load(execution.id) == execution
+        assert store.waits(execution.id) == [wait]
+        assert store.entries(execution.id) == []
+        assert store.chores(at(1000)) == []
+        assert store.next_event(TOPIC) is None
+
+    def test_an_event_is_left_where_the_wait_is_closed(self, store):
+        event = make_event()
+        store.add_event(event)
+        execution, wait = asking(store)
+        store.settle(execution.id, wait.id, Answer(by="alice"))
+
+        with pytest.raises(AlreadyResumed):
+            store.transition(execution.id, take(wait.id, event))
+
+        assert store.next_event(TOPIC) == event
+
+    def test_an_event_is_left_where_the_answer_cannot_be_kept(self, store):
+        event = make_event()
+        store.add_event(event)
+        execution, wait = asking(store)
+
+        def decide(stored, waits):
+            change = take(wait.id, event)(stored, waits)
+            return replace(change, entries=[make_entry(stored, output=object())])
+
+        with pytest.raises(PayloadError):
+            store.transition(execution.id, decide)
+
+        assert store.next_event(TOPIC) == event
+        assert store.waits(execution.id) == [wait]
+
+    def test_an_event_may_be_taken_without_any_other_change(self, store):
+        event = make_event()
+        store.add_event(event)
+        execution, wait = asking(store)
+
+        store.transition(
+            execution.id,
+            lambda stored, waits: Change(execution=stored, event=replace(event, taken_by=wait.id)),
+        )
+
+        assert store.next_event(TOPIC) is None
+        assert store.load(execution.id) == execution
+
+    def test_events_taken_at_once_are_each_taken_once(self, store):
         for age in range(5):
             store.add_event(make_event(age, data=age))
+        rows = [asking(store) for _ in range(8)]
 
-        given = self.together(lambda number: store.reserve_event(_event_wait()))
+        def work(number):
+            execution, wait = rows[number]
+            for _ in rows:  # whenever another was quicker, there is one event less
+                event = store.next_event(TOPIC)
+                if event is None:
+                    return None
+                with suppress(EventTaken):
+                    store.transition(execution.id, take(wait.id, event))
+                    return event.data
+            return "never its turn"
 
-        assert sorted(event.data for event in given if event) == [0, 1, 2, 3, 4]
-        assert given.count(None) == 3
+        outcomes = self.together(work)
 
-    def test_one_wait_that_asks_at_once_is_given_one_event(self, store):
-        for age in range(3):
-            store.add_event(make_event(age, data=age))
-        wait = _event_wait()
+        answers = [wait.answer for execution, _ in rows for wait in store.waits(execution.id)]
+        assert sorted(data for data in outcomes if data is not None) == [0, 1, 2, 3, 4]
+        assert sorted(answer.response for answer in answers if answer) == [0, 1, 2, 3, 4]
+        assert outcomes.count(None) == 3
+        assert len(store.find_waits(key=TOPIC)) == 3
+        assert store.next_event(TOPIC) is None
 
-        given = self.together(lambda number: store.reserve_event(wait))
+    def test_one_event_offered_to_all_at_once_is_taken_by_one(self, store):
+        event = make_event()
+        store.add_event(event)
+        rows = [asking(store) for _ in range(8)]
 
-        assert {event.id for event in given} == {given[0].id}
-        assert store.reserve_event(_event_wait()) is not None
+        def work(number):
+            execution, wait = rows[number]
+            return store.transition(execution.id, take(wait.id, event))
+
+        outcomes = self.together(work)
+
+        refused = [outcome for outcome in outcomes if isinstance(outcome, EventTaken)]
+        assert len(refused) == 7
+        assert len(store.find_waits(key=TOPIC)) == 7
+        assert sorted(store.load(execution.id).status for execution, _ in rows) == [
+            *["halted"] * 7,
+            "pending",
+        ]
+
+    def test_one_wait_takes_one_of_the_events_offered_at_once(self, store):
+        events = [make_event(age) for age in range(8)]
+        for event in events:
+            store.add_event(event)
+        execution, wait = asking(store)
+
+        outcomes = self.together(
+            lambda number: store.transition(execution.id, take(wait.id, events[number]))
+        )
+
+        refused = [outcome for outcome in outcomes if isinstance(outcome, AlreadyResumed)]
+        assert len(refused) == 7
+        left = set()
+        for _ in range(7):
+            event = store.next_event(TOPIC)
+            left.add(event.id)
+            other, other_wait = asking(store)
+            store.transition(other.id, take(other_wait.id, event))
+        assert len(left) == 7
+        assert store.next_event(TOPIC) is None
 
     # Graphs -------------------------------------------------------------------------------------
 
@@ -249,18 +270,3 @@ class InboxContract(Threads):
 
         assert outcomes == [None] * 8
         assert store.graph("orders", "1") == {"n": 1}
-
-
-def _running(store, **values):
-    return store.create(make_execution(status=ExecutionStatus.RUNNING, **values))
-
-
-def _event_wait(key="paid:7"):
-    return make_wait(make_execution(id=UNKNOWN_ID), kind=WaitKind.EVENT, key=key)
-
-
-def _cancelled(execution, waits):
-    from django_workflows.core.decisions import Change
-
-    cancelled = replace(execution, status=ExecutionStatus.CANCELLED)
-    return Change(execution=cancelled, waits=waits)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.execution import (
     Compensation,
     Entry,
@@ -19,7 +20,8 @@ from django_workflows.core.frames import (
     StepFrame,
 )
 from django_workflows.core.ids import derived_id
-from django_workflows.core.waits import Answer, Cause, Wait, WaitKind
+from django_workflows.core.presence import Presence
+from django_workflows.core.waits import Answer, Cause, InboxEvent, Wait, WaitKind
 from tests.values import SAMPLES
 
 MINUTE = timedelta(minutes=1)
@@ -51,6 +53,29 @@ def make_entry(execution, step="charge", **values):
 def make_wait(execution, step="review", age=0, **values):
     """Return an open wait that was opened ``age`` seconds after the first one."""
     return Wait(**{"execution_id": execution.id, "step": step, "opened_at": at(age)} | values)
+
+
+def make_event(age=0, **values):
+    """Return an event that was sent ``age`` seconds after the first one."""
+    return InboxEvent(**{"name": "paid", "key": "7", "sent_at": at(age)} | values)
+
+
+def make_chore(execution=None, due=0, **values):
+    """Return a chore that is due ``due`` seconds after the first one."""
+    execution_id = execution.id if execution is not None else None
+    known = {"kind": ChoreKind.MEET, "execution_id": execution_id, "due_at": at(due)}
+    return Chore(**known | values)
+
+
+def make_child(parent, item=0, **values):
+    """Return child number ``item`` of the step "each" of ``parent``."""
+    known = {"parent": parent.id, "parent_step": "each", "item": item}
+    return make_execution(**known | values)
+
+
+def running(store, **values):
+    """Store an execution that runs, as ``values`` say, and return it."""
+    return store.create(make_execution(status=ExecutionStatus.RUNNING, **values))
 
 
 def halted(store, *waits, **values):
@@ -120,6 +145,8 @@ CHANGED = {
     "claims": 3,
     "attempt": 4,
     "parent": PARENT.id,
+    "parent_step": "each_item[3]/children",
+    "item": 2**31 - 1,
     "idempotency_key": "order 7",
     "subject": "shop.order:7",
     "started_by": "user:alice",
@@ -158,3 +185,24 @@ FULL_ENTRY = {
     "by": "user:alice",
     "timestamp": at(11),
 }
+#: A chore and a presence with every field set.
+FULL_CHORE = {
+    "kind": ChoreKind.CANCEL_CHILDREN,
+    "target": "each_item[3]/children",
+    "reason": "Order 7 is “over” 🌍,\nand done",
+    "by": "user:alice",
+    "due_at": at(12),
+}
+FULL_PRESENCE = Presence(
+    id="host:7:0123456789ab",
+    host="host.example",
+    pid=2**22,
+    drives=True,
+    queues=("slow", "a,b", "ž 🌍"),
+    threads=16,
+    adapter="django_workflows.runners.rq.RqAdapter",
+    started_at=at(1),
+    seen_at=at(2),
+    swept_at=at(3),
+    skew=-0.25,
+)

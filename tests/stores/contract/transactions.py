@@ -6,14 +6,19 @@ from dataclasses import replace
 
 import pytest
 
-from django_workflows.core.decisions import Change
-from django_workflows.core.waits import Answer
+from django_workflows.core.decisions import Change, take
+from django_workflows.core.presence import Presence
 from django_workflows.exceptions import ConfigurationError, StaleExecution
 from tests.stores.contract.records import (
     ENDED,
+    FULL_PRESENCE,
     MINUTE,
+    at,
     halted,
+    make_child,
+    make_chore,
     make_entry,
+    make_event,
     make_execution,
     make_wait,
 )
@@ -70,12 +75,21 @@ class TransactionsContract(Threads):
     def test_all_that_a_thread_writes_in_atomic_is_undone_with_it(self, shared):
         old = shared.create(make_execution(idempotency_key="old"))
         asleep = halted(shared, {"key": "paid:7"})
+        (wait,) = shared.waits(asleep.id)
         key = {"idempotency_key": "new"}
+        event, chore = make_event(), make_chore()
+        shared.add_event(event, chore)
+        shared.announce(FULL_PRESENCE)
 
         with failing(shared):
             shared.create(make_execution(**key))
+            shared.create_children(asleep.id, asleep.fence, [make_child(asleep)])
             shared.record(make_entry(old))
-            shared.settle(asleep.id, None, Answer())
+            shared.transition(asleep.id, take(wait.id, event))
+            shared.finish_chore(chore.id)
+            shared.add_event(make_event(-1), make_chore())
+            shared.dismiss(FULL_PRESENCE.id)
+            shared.announce(Presence())
             shared.remember_graph("orders", "1", {})
             shared.delete(old.id)
 
@@ -84,6 +98,10 @@ class TransactionsContract(Threads):
         assert shared.entries(old.id) == shared.entries(asleep.id) == []
         assert shared.graph("orders", "1") is None
         assert len(shared.find_waits(key="paid:7")) == 1
+        assert shared.next_event("paid:7") == event
+        assert shared.chores(at(1000)) == [chore]
+        assert shared.present() == [FULL_PRESENCE]
+        assert shared.execution_ids(parent=asleep.id) == []
         again = make_execution(**key)
         assert shared.create(again) == again
         assert shared.create(make_execution(idempotency_key="old")) == old

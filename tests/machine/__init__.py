@@ -1,0 +1,1 @@
+"""The machine that tests the whole engine against a small model."""
