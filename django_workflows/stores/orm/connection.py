@@ -85,7 +85,7 @@ def is_quiet(connection: BaseDatabaseWrapper) -> bool:
     arrivals = select.poll()
     try:
         arrivals.register(descriptor(), select.POLLIN)
-    except Exception:  # a driver's own, for a connection that it knows to be closed
+    except Exception:  # noqa: BLE001  A driver's own, where it knows the connection is closed.
         return False
     return not arrivals.poll(0)
 
