@@ -356,11 +356,12 @@ def test_what_leaves_a_chore_goes_alone(store, batches):
     assert batches == []
 
 
-def test_connection_that_was_cut_while_idle_is_replaced(store, monkeypatch):
+@pytest.mark.parametrize("idle", [0.0, 60.0])
+def test_connection_that_was_cut_while_idle_is_replaced(store, monkeypatch, idle):
     first, second = claimed(store, 2)
     advance(store, first)
     cut(store)
-    monkeypatch.setattr(grouping, "IDLE", 0.0)
+    monkeypatch.setattr(grouping, "IDLE", idle)
 
     assert advance(store, second) == store.load(second.id)
 
@@ -369,6 +370,7 @@ def test_connection_that_was_cut_is_told_to_all_and_replaced(store, monkeypatch)
     executions = claimed(store)
     advance(store, executions[0])
     cut(store)
+    monkeypatch.setattr(grouping, "is_quiet", lambda connection: True)  # cut in the same moment
     monkeypatch.setattr(grouping, "PATIENCE", 10.0)
 
     told = at_once(*(lambda one=one: advance(store, one) for one in executions))
