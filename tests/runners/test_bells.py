@@ -82,6 +82,31 @@ def test_connection_that_the_server_closed_is_replaced(max_age, idle, monkeypatc
         cursor.execute("SELECT 1")
 
 
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="a file has no other end")
+def test_connection_that_its_driver_closed_is_replaced():
+    connection.ensure_connection()
+    fresh_connections()
+    connection.connection.close()
+
+    fresh_connections()
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="a file has no other end")
+def test_server_is_asked_where_nobody_can_tell_whether_it_is_there(monkeypatch):
+    connection.ensure_connection()
+    fresh_connections()
+    asked = []
+    monkeypatch.setattr(threads, "close_if_dead", asked.append)
+    monkeypatch.delattr("select.poll")
+
+    fresh_connections()
+
+    assert asked.count(connection) == 1
+
+
 @pytest.mark.parametrize(
     ("max_age", "age", "is_kept"),
     [
