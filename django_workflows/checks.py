@@ -11,6 +11,7 @@ System checks: ``manage.py check --tag workflows``.
     workflows.E034        a service cannot be imported
     workflows.E035        the adapter has OPTIONS that do not fit
     workflows.E036        the adapter cannot do its work: see its problems()
+    workflows.E037        the POLICY cannot be imported, or is none
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from django_workflows.core.store import Store
 from django_workflows.core.validation import problems
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import ConfigurationError, describe
+from django_workflows.permissions import Policy
 from django_workflows.runners.base import Adapter
 
 _BACKENDS: Mapping[str, type] = {"STORE": Store, "ADAPTER": Adapter}
@@ -50,7 +52,7 @@ def check_workflows(
         return [Error(str(error), hint=hint, id="workflows.E030")]
     found = [*_unknown_settings(), *_misfits()]
     if not found:
-        found = [*_backends(), *_adapter(), *_services(), *_atomic_steps()]
+        found = [*_backends(), *_policy(), *_adapter(), *_services(), *_atomic_steps()]
     return [*found, *_definitions(), *_children()]
 
 
@@ -140,6 +142,8 @@ RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
         lambda value: value == 0 or _is_count(value),
         "a whole number of threads; 0 runs branches in turn",
     ),
+    "POLICY": (lambda value: isinstance(value, str), "a dotted path"),
+    "LINK_MAX_AGE": _SECONDS_RULE,
     "SERVICES": (_is_services, "a dict of names to dotted paths"),
     "RETENTION_DAYS": (
         lambda value: value is None or _is_count(value),
@@ -190,6 +194,25 @@ def _backends() -> Iterator[CheckMessage]:
                 hint=f"Name a subclass of {kind.__module__}.{kind.__qualname__}.",
                 id="workflows.E033",
             )
+
+
+def _policy() -> Iterator[CheckMessage]:
+    path = settings.POLICY
+    try:
+        policy = import_string(path)
+    except Exception as error:  # noqa: BLE001  a module may raise anything
+        yield Error(
+            f"WORKFLOWS['POLICY'] names {path!r}, which cannot be imported: {describe(error)}",
+            hint="Correct the path, or leave it out.",
+            id="workflows.E037",
+        )
+        return
+    if not (isinstance(policy, type) and issubclass(policy, Policy)):
+        yield Error(
+            f"WORKFLOWS['POLICY'] names {path!r}, which is no Policy.",
+            hint="Name a subclass of django_workflows.permissions.Policy.",
+            id="workflows.E037",
+        )
 
 
 def _adapter() -> Iterator[CheckMessage]:

@@ -31,6 +31,10 @@ class Settings:
     MAX_CLAIMS: int = 5
     #: Branches at once; 0 runs them in turn in the same thread.
     PARALLEL_THREADS: int = 8
+    #: Who may do what: the dotted path of a subclass of permissions.Policy.
+    POLICY: str = "django_workflows.permissions.Policy"
+    #: Seconds for which a decision link can be used.
+    LINK_MAX_AGE: float = 604_800
     #: Services that documents may call: name to dotted path.
     SERVICES: dict[str, str] = {}
     #: Days after which supervisors delete what has ended; None keeps it.

@@ -224,6 +224,33 @@ def test_e033_backend_that_cannot_be_imported(key, path):
     )
 
 
+@pytest.mark.parametrize("path", ["missing", "missing.Policy", "tests.test_checks.Missing"])
+def test_e037_policy_that_cannot_be_imported(path):
+    with pytest.raises(ImportError) as caught:
+        import_string(path)
+    with configured(POLICY=path):
+        assert check_workflows() == [
+            Error(
+                f"WORKFLOWS['POLICY'] names {path!r}, which cannot be imported:"
+                f" {describe(caught.value)}",
+                hint="Correct the path, or leave it out.",
+                id="workflows.E037",
+            )
+        ]
+
+
+@pytest.mark.parametrize("path", ["tests.test_checks.work", "django_workflows.conf.Settings"])
+def test_e037_policy_that_is_none(path):
+    with configured(POLICY=path):
+        assert check_workflows() == [
+            Error(
+                f"WORKFLOWS['POLICY'] names {path!r}, which is no Policy.",
+                hint="Name a subclass of django_workflows.permissions.Policy.",
+                id="workflows.E037",
+            )
+        ]
+
+
 @pytest.mark.parametrize("path", ["tests.test_checks.work", "django_workflows.conf.Settings"])
 def test_e033_backend_that_is_none(path):
     with configured(STORE=backend(path)):

@@ -6,7 +6,6 @@ holds them, ids as text included, and the frozen record itself by ``to_core()``.
 """
 
 from django_workflows.models.executions import (
-    VERBS,
     ExecutionQuerySet,
     WorkflowEntry,
     WorkflowExecution,
@@ -14,13 +13,19 @@ from django_workflows.models.executions import (
     subject_key,
 )
 from django_workflows.models.mirrors import Mirror
-from django_workflows.models.waiting import WorkflowEvent, WorkflowWait
+from django_workflows.models.waiting import (
+    Mentions,
+    WaitQuerySet,
+    WorkflowEvent,
+    WorkflowWait,
+)
 from django_workflows.models.working import WorkflowChore, WorkflowPresence
 
 __all__ = [
-    "VERBS",
     "ExecutionQuerySet",
+    "Mentions",
     "Mirror",
+    "WaitQuerySet",
     "WorkflowChore",
     "WorkflowEntry",
     "WorkflowEvent",

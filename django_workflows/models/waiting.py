@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+from typing import Any
+
 from django.db import models
+from django.db.models import Func, Q, TextField, Value
+from django.db.models.lookups import GreaterThan
 from django.utils.translation import gettext_lazy as _
 
-from django_workflows.core import clock
+from django_workflows.core import clock, codec
 from django_workflows.core.ids import new_id
 from django_workflows.core.waits import InboxEvent, Wait, WaitKind, WaitStatus
 from django_workflows.fields import (
@@ -18,6 +25,36 @@ from django_workflows.fields import (
 )
 from django_workflows.models.executions import WorkflowExecution
 from django_workflows.models.mirrors import Mirror
+
+
+class Mentions(Func):
+    """Where in one text another stands, 0 if nowhere: character by character, on any database."""
+
+    arity = 2
+    function = "STRPOS"
+    output_field = models.IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **options: Any) -> Any:
+        return self.as_sql(compiler, connection, function="INSTR", **options)
+
+    def as_mysql(self, compiler: Any, connection: Any, **options: Any) -> Any:
+        template = "INSTR(BINARY %(expressions)s)"
+        return self.as_sql(compiler, connection, template=template, **options)
+
+
+class WaitQuerySet(models.QuerySet["WorkflowWait"]):
+    """What ``WorkflowWait.objects`` offers."""
+
+    def asking(self, names: Iterable[str]) -> WaitQuerySet:
+        """Return the open approvals that ask one of ``names``, such as "user:ann"."""
+        # Kept as JSON, where a quote inside a name is escaped: with its own quotes, a name is
+        # found nowhere but where it stands as a whole.
+        known = [
+            Q(GreaterThan(Mentions("approvers", Value(codec.dumps(name), TextField())), 0))
+            for name in names
+        ]
+        found = reduce(or_, known, Q(pk__in=[]))
+        return self.filter(found, status=WaitStatus.OPEN, kind=WaitKind.APPROVAL)
 
 
 class WorkflowWait(Mirror):
@@ -44,6 +81,8 @@ class WorkflowWait(Mirror):
     opened_at = models.DateTimeField(_("opened"), default=clock.now)
     settled_at = models.DateTimeField(_("settled"), null=True)
     answers = AnswersField(_("answers"), default=tuple)
+
+    objects = WaitQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("wait")

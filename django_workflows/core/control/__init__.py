@@ -7,6 +7,7 @@ from django_workflows.core.control.retrying import reopened, retry
 from django_workflows.core.control.skipping import skip
 
 __all__ = [
+    "VERBS",
     "cancel",
     "entry_of_verb",
     "new_deadline",
@@ -16,3 +17,6 @@ __all__ = [
     "retry",
     "skip",
 ]
+
+#: What a person can do with a workflow, or to an execution; each is a permission of its own.
+VERBS = ("start", "resume", "decide", "retry", "cancel", "skip", "fork")

@@ -1,4 +1,4 @@
-"""Who may do what, answered in one place; for a decision it is asked again under the row's lock."""
+"""Whom an approval asks, and who may answer it; asked under the row's lock."""
 
 from __future__ import annotations
 
@@ -66,6 +66,12 @@ def refuse_decision(
         raise NotAllowed(f"Step {wait.step!r} asks {asked}: say who decides with by=.")
     if not any(_is(by, name, approver) for approver in wait.approvers):
         raise NotAllowed(f"{name} may not decide {wait.step!r}, which asks {asked}.")
+
+
+def asks(user: Any, wait: Wait) -> bool:
+    """Say whether ``wait`` names ``user`` among its approvers."""
+    name = label(user)
+    return name is not None and any(_is(user, name, approver) for approver in wait.approvers)
 
 
 def _is(by: Any, name: str, approver: str) -> bool:
