@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -98,7 +98,9 @@ def start(
     fields = _fields(idempotency_key, subject, by, queue, priority)
     execution = engine.new(input, execution_id, **fields)
     later = None if delay is None else control.postpone(_pause(delay))
-    with engine.store.atomic():
+    wiring.adapter()  # one that is not configured well is told of before anything is written
+    # One statement needs no transaction around it; that would be two more round trips.
+    with engine.store.atomic() if later is not None else nullcontext():
         stored = engine.write(execution)
         is_new = stored.id == execution.id and stored.created_at == execution.created_at
         if later is not None and is_new:

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_workflows import F, Q
+from django_workflows import F, Q, api
 from django_workflows.core.engine import Engine
 from django_workflows.steps import Assign, Call, Router, Transform, When
 from django_workflows.stores.orm import OrmStore
@@ -75,3 +75,19 @@ def test_atomic_step_commits_once_with_its_checkpoint():
     _, commits = cost(only=Call(lambda: "done", atomic=True), last=Assign(last=1))
 
     assert commits <= 1 + 2
+
+
+@only_postgres
+def test_start_is_one_statement_and_a_ring(settings):
+    settings.WORKFLOWS = {
+        "ADAPTER": {"BACKEND": "django_workflows.runners.database.DatabaseAdapter"}
+    }
+    workflow = kinds.workflow("started", {"only": Call(lambda: "done")})
+    api.start(workflow.definition)  # whose graph is written once
+
+    with CaptureQueriesContext(connection) as captured:
+        api.start(workflow.definition)
+
+    insert, ring = (query["sql"] for query in captured)
+    assert "INSERT INTO" in insert
+    assert "pg_notify" in ring
