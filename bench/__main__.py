@@ -14,7 +14,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bench import ctx, databases, growth, in_process, latency, queue, recovery, waiting
+from bench import ctx, databases, growth, in_process, latency, million, queue, recovery, waiting
 from bench.harness import Figures, Measure
 
 MEASURES = {
@@ -28,6 +28,7 @@ MEASURES = {
             recovery.POSTGRES,
             growth.POSTGRES,
             ctx.POSTGRES,
+            million.POSTGRES,
         ),
     )
 }
