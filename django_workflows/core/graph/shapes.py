@@ -11,10 +11,28 @@ from unicodedata import east_asian_width
 from django_workflows.core.graph.layout import Band, Size
 
 Point = tuple[float, float]
-Mark = Literal["", "taken", "within", "current"]
+Mark = Literal["", "taken", "within", "current", "waiting", "failed", "skipped"]
 
 #: Readable on white as on black.
-TAKEN, CURRENT = "#2b8a3e", "#e8590c"
+TAKEN, CURRENT, WAITING, FAILED, SKIPPED = "#2b8a3e", "#e8590c", "#1c7ed6", "#e03131", "#868e96"
+
+_COLOURS: dict[Mark, str] = {
+    "": "currentColor",
+    "taken": TAKEN,
+    "waiting": WAITING,
+    "failed": FAILED,
+    "skipped": SKIPPED,
+}
+#: Marks of steps that need somebody, or that are at work: a double border shows them from afar.
+_HERE = frozenset({"current", "waiting", "failed"})
+#: What stands in the badge of a mark: a tick, an arrow, a pause, a cross, a double arrow.
+_SIGNS: dict[Mark, str] = {
+    "taken": "M-3.6,0.2 L-1.2,2.8 L3.8,-2.8",
+    "current": "M-2.2,-3.4 L3.4,0 L-2.2,3.4 Z",
+    "waiting": "M-2,-3.2 V3.2 M2,-3.2 V3.2",
+    "failed": "M-2.8,-2.8 L2.8,2.8 M2.8,-2.8 L-2.8,2.8",
+    "skipped": "M-3.6,-3 L-0.6,0 L-3.6,3 M0.6,-3 L3.6,0 L0.6,3",
+}
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 36
@@ -70,23 +88,25 @@ def text(
 
 
 def outline(shape: str, size: Size, mark: Mark = "") -> str:
-    """Return the outline of a box around 0, 0; the current one has a double border."""
-    colour = {"taken": TAKEN, "": "currentColor"}.get(mark, CURRENT)
+    """Return the outline of a box around 0, 0; where it stands or failed, with a double border."""
+    colour = _COLOURS.get(mark, CURRENT)
+    width = 1.3 if mark == "" else 3.2 if mark in _HERE else 2.4
     once = _outline(
         shape,
         size,
         stroke=colour,
-        stroke_width={"": 1.3, "current": 3.2}.get(mark, 2.4),
+        stroke_width=width,
+        stroke_dasharray="5 3" if mark == "skipped" else None,
         fill=colour,
         fill_opacity=0.1 if mark else 0.04,
     )
-    if mark != "current":
+    if mark not in _HERE:
         return once
     around = (size[0] + 10, size[1] + 10)
     return once + _outline(shape, around, stroke=colour, stroke_width=1.6)
 
 
-def _outline(shape: str, size: Size, **ink: str | float) -> str:
+def _outline(shape: str, size: Size, **ink: str | float | None) -> str:
     width, height = size
     corners = {
         "decision": [(-width / 2, 0), (0, -height / 2), (width / 2, 0), (0, height / 2)],
@@ -133,15 +153,30 @@ def corner(shape: str, size: Size) -> Point:
 
 
 def badge(mark: Mark) -> str:
-    """Return the sign of a mark, around 0, 0: a tick, or an arrow for where it stands."""
-    if mark not in {"taken", "current"}:
+    """Return the sign of a mark, around 0, 0; none for what is not marked, or only within."""
+    sign = _SIGNS.get(mark)
+    if sign is None:
         return ""
-    sign = "M-3.6,0.2 L-1.2,2.8 L3.8,-2.8" if mark == "taken" else "M-2.2,-3.4 L3.4,0 L-2.2,3.4 Z"
-    colour = TAKEN if mark == "taken" else CURRENT
-    fill = "none" if mark == "taken" else "#fff"
-    return element("circle", r=8, fill=colour) + element(
+    fill = "#fff" if mark == "current" else "none"
+    return element("circle", r=8, fill=_COLOURS.get(mark, CURRENT)) + element(
         "path", d=sign, stroke="#fff", stroke_width=1.8, stroke_linecap="round", fill=fill
     )
+
+
+def tally(number: int) -> str:
+    """Return how often a step was visited, with its middle at 0, 0; nothing for once."""
+    if number < 2:  # noqa: PLR2004
+        return ""
+    words = f"\u00d7{number:,}"  # a multiplication sign
+    return element(
+        "rect",
+        x=-text_width(words, 11) / 2 - 5,
+        y=-8,
+        width=text_width(words, 11) + 10,
+        height=16,
+        rx=8,
+        fill=TAKEN,
+    ) + element("text", words, y=4, font_size=11, fill="#fff", text_anchor="middle")
 
 
 def curve(

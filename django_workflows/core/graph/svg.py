@@ -26,6 +26,7 @@ from django_workflows.core.graph.shapes import (
     outline,
     reach,
     safe,
+    tally,
     text,
     text_width,
 )
@@ -37,15 +38,27 @@ _DASHES = {"on_error": "6 4", "compensate": "2 4"}
 _MOST_APART = 22.0  # of two lines at one edge
 
 
-def svg(graph: Mapping[str, Any], *, taken: Iterable[str] = (), current: str | None = None) -> str:
+def svg(
+    graph: Mapping[str, Any],
+    *,
+    taken: Iterable[str] = (),
+    current: str | None = None,
+    marks: Mapping[str, Mark] | None = None,
+    visits: Mapping[str, int] | None = None,
+    said: Mapping[Mark, str] | None = None,
+) -> str:
     """
     Return an exported graph as an SVG element.
 
     ``taken`` are the paths of the steps that were done, in their order, and ``current`` is the
-    path of the one where the execution stands; numbers of iterations in them do not matter.
+    path of the one where the execution stands; numbers of iterations in them do not matter. By
+    path without such numbers, ``marks`` says what else is to be seen on a step, and ``visits``
+    how often it was done. ``said`` puts marks into words, for the titles.
     """
-    trace = Trace(map(plain_path, taken), None if current is None else plain_path(current))
-    picture = _Picture(graph, "", trace)
+    trace = Trace(
+        map(plain_path, taken), None if current is None else plain_path(current), marks, visits
+    )
+    picture = _Picture(graph, "", trace, {**_SAID, **(said or {})})
     width, height = picture.size[0] + 2 * _MARGIN, picture.size[1] + 2 * _MARGIN
     name = f"{graph['name']} {graph['version']}"
     return element(
@@ -95,9 +108,12 @@ class _Box:
 class _Picture:
     """One scope, drawn; what is nested in its steps is a picture within."""
 
-    def __init__(self, graph: Mapping[str, Any], scope: str, trace: Trace) -> None:
+    def __init__(
+        self, graph: Mapping[str, Any], scope: str, trace: Trace, said: Mapping[Mark, str]
+    ) -> None:
         self.graph = graph
         self.trace = trace
+        self.said = said
         self.boxes: dict[str, _Box] = {}
         self.strokes: dict[tuple[str, str], _Stroke] = {}
         nodes = [node for node in graph["nodes"] if node["scope"] == scope]
@@ -119,7 +135,7 @@ class _Picture:
             size, inside = self._group(node)
         else:
             size, inside = _plain(node)
-        title = ", ".join(filter(None, [f"{node['id']} ({node['type']})", _SAID[mark]]))
+        title = ", ".join(filter(None, [f"{node['id']} ({node['type']})", self.said[mark]]))
         told = f"{title}: {node['description']}" if node["description"] else title
         markup = element(
             "g",
@@ -127,6 +143,7 @@ class _Picture:
             outline(node["shape"], size, mark),
             inside,
             _moved(*corner(node["shape"], size), badge(mark)),
+            _moved(*_opposite(node["shape"], size), tally(self.trace.visits(node["id"]))),
             data_step=node["id"],
             data_mark=mark or None,
         )
@@ -134,7 +151,9 @@ class _Picture:
 
     def _group(self, node: Mapping[str, Any]) -> tuple[Size, str]:
         """Return a step that holds others: a header, and the pictures side by side."""
-        pictures = [(scope, _Picture(self.graph, scope, self.trace)) for scope in node["scopes"]]
+        pictures = [
+            (scope, _Picture(self.graph, scope, self.trace, self.said)) for scope in node["scopes"]
+        ]
         is_branch = any(scope != node["id"] for scope, _ in pictures)
         above = _HEADER + (24 if is_branch else 0)
         title = 50 + text_width(node["name"], 13) + text_width(node["type"], 11)
@@ -243,7 +262,16 @@ _SAID: dict[Mark, str] = {
     "taken": "done",
     "within": "the execution stands inside",
     "current": "the execution stands here",
+    "waiting": "waits",
+    "failed": "failed",
+    "skipped": "skipped",
 }
+
+
+def _opposite(shape: str, size: Size) -> tuple[float, float]:
+    """Return where the number of visits stands: across from the badge."""
+    x, y = corner(shape, size)
+    return -x, y
 
 
 def _plain(node: Mapping[str, Any]) -> tuple[Size, str]:

@@ -13,7 +13,8 @@ from django_workflows.core import clock
 from django_workflows.core.execution import FINAL_STATUSES, ExecutionStatus
 from django_workflows.core.purging import BATCH, Purge
 from django_workflows.exceptions import ConfigurationError
-from django_workflows.management.verbs.base import Output, Verb, named, positive
+from django_workflows.management.screens import screen_of, write_json
+from django_workflows.management.verbs.base import Output, Verb, named, positive, seconds
 from django_workflows.workers.pool import stop_on_signals
 
 #: Seconds between two batches, unless said otherwise: a batch takes about a twentieth of that, so
@@ -29,17 +30,6 @@ def days(text: str) -> int:
     if not text.isdecimal() or int(text) > MOST_DAYS:
         raise ArgumentTypeError(f"{text!r} is no whole number of days from 0 to {MOST_DAYS}")
     return int(text)
-
-
-def seconds(text: str) -> float:
-    """Return ``text`` as a number of seconds; for argparse."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is no number of seconds of at least 0")
-    return number
 
 
 def final(text: str) -> ExecutionStatus:
@@ -106,16 +96,25 @@ class PurgeEnded(Verb):
         store = wiring.store()
         if options["dry_run"]:
             found = purge.count(store, before, size)
+            if options["json"]:
+                write_json(out, {"executions": found.executions, "trees": found.roots})
+                return 0
             trees = _counted(found.roots, "tree")
             out.write(f"Would delete {_counted(found.executions, 'execution')}, in {trees}.")
             return 0
         stop_on_signals(wiring.stopping)
         deleted, is_over = 0, False
-        while not (is_over or wiring.stopping.is_set()):
-            batch = purge.batch(store, before, size)
-            deleted, is_over = deleted + batch.deleted, batch.is_last
-            if not is_over:
-                wiring.stopping.wait(options["pause"])
+        # How many there are, nobody counts beforehand: that would take as long.
+        with screen_of(options, out).progress(None, "purge") as bar:
+            while not (is_over or wiring.stopping.is_set()):
+                batch = purge.batch(store, before, size)
+                deleted, is_over = deleted + batch.deleted, batch.is_last
+                bar.advance(deleted, _counted(deleted, "execution"))
+                if not is_over:
+                    wiring.stopping.wait(options["pause"])
+        if options["json"]:
+            write_json(out, {"deleted": deleted, "is_over": is_over})
+            return 0
         rest = "" if is_over else " Stopped before the end: run it again for the rest."
         out.write(f"Deleted {_counted(deleted, 'execution')}.{rest}")
         return 0

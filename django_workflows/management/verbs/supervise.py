@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_workflows import wiring
+from django_workflows.management.screens import write_json
 from django_workflows.management.verbs.base import Output, Verb
 from django_workflows.supervisor import sweep
 from django_workflows.workers import Attendance
@@ -27,9 +28,16 @@ class Supervise(Verb):
     def run(self, options: Mapping[str, Any], out: Output) -> int:
         """See Verb.run()."""
         if options["once"]:
-            out.write(f"Woke {sweep()} executions.")
+            woken = sweep()
+            if options["json"]:
+                write_json(out, {"woken": woken})
+            else:
+                out.write(f"Woke {woken} executions.")
             return 0
-        out.write("Supervising. Ctrl-C ends it.")
+        if options["json"]:
+            write_json(out, {"supervising": True}, is_line=True)
+        else:
+            out.write("Supervising. Ctrl-C ends it.")
         out.flush()
         stop_on_signals(wiring.stopping)
         Attendance(wiring.stopping).supervise()

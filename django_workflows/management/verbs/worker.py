@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_workflows import wiring
+from django_workflows.management.screens import write_json
 from django_workflows.management.verbs.base import Output, Verb, named, positive
 from django_workflows.workers import Worker
 from django_workflows.workers.pool import Pool, stop_on_signals
@@ -50,11 +51,20 @@ class Work(Verb):
         worker = Worker(options["queues"], options["threads"], stopping)
         processes: int = options["processes"]
         unnamed = "every queue" if adapter.polls else adapter.queue
-        out.write(
-            f"Working for {type(adapter).__name__} on {', '.join(worker.queues) or unnamed}:"
-            f" {processes} x {worker.threads} executions at once."
-            " Ctrl-C ends it after the current steps."
-        )
+        if options["json"]:
+            facts = {
+                "adapter": type(adapter).__name__,
+                "queues": list(worker.queues),
+                "processes": processes,
+                "threads": worker.threads,
+            }
+            write_json(out, facts, is_line=True)
+        else:
+            out.write(
+                f"Working for {type(adapter).__name__} on {', '.join(worker.queues) or unnamed}:"
+                f" {processes} x {worker.threads} executions at once."
+                " Ctrl-C ends it after the current steps."
+            )
         out.flush()
         stop_on_signals(stopping)
         if processes == 1:
