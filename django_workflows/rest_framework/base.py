@@ -1,0 +1,160 @@
+"""What every view of the API stands on: who may ask, what it takes, and how it says no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
+
+from django.http import Http404
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.reverse import reverse
+from rest_framework.throttling import BaseThrottle
+from rest_framework.viewsets import GenericViewSet
+
+from django_workflows import wiring
+from django_workflows.core.ids import canonical
+from django_workflows.exceptions import ConfigurationError
+from django_workflows.models import ExecutionQuerySet, WorkflowExecution
+from django_workflows.rest_framework.errors import bad_header, translated
+from django_workflows.rest_framework.parsing import StrictJSONParser
+from django_workflows.rest_framework.throttling import WorkflowsThrottle
+from django_workflows.stores.orm import OrmStore
+
+#: The header by which a caller says that two requests are one.
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+#: As long as it can be, and still fit beside whose it is into 200 characters.
+MOST_IDEMPOTENCY_KEY = 128
+
+START, DECIDE = "workflows_start", "workflows_decide"
+
+BAD = OpenApiResponse(OpenApiTypes.OBJECT, _("What is wrong with each field."))
+FOREIGN = OpenApiResponse(OpenApiTypes.OBJECT, _("There is none, or none that you may view."))
+FORBIDDEN = OpenApiResponse(OpenApiTypes.OBJECT, _("You lack the right, or did not log in."))
+CONFLICT = OpenApiResponse(
+    OpenApiTypes.OBJECT, _("It is not in a state for that; of an answer: who was first, and when.")
+)
+ANONYMOUS = OpenApiResponse(OpenApiTypes.OBJECT, _("You did not log in."))
+THROTTLED = OpenApiResponse(OpenApiTypes.OBJECT, _("Too often; see Retry-After."))
+UNAVAILABLE = OpenApiResponse(OpenApiTypes.OBJECT, _("The store does not answer; see Retry-After."))
+
+#: What any of them may answer.
+COMMON: Mapping[int, OpenApiResponse] = {
+    401: ANONYMOUS,
+    403: FORBIDDEN,
+    429: THROTTLED,
+    503: UNAVAILABLE,
+}
+
+REPEATABLE = OpenApiParameter(
+    IDEMPOTENCY_KEY,
+    {"type": "string", "minLength": 1, "maxLength": MOST_IDEMPOTENCY_KEY, "pattern": "^[!-~]+$"},
+    OpenApiParameter.HEADER,
+    description=_("The same again, with the same key: done once, and answered alike."),
+)
+
+#: Which execution, or which wait, a view is about.
+ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+
+
+def responses(success: Mapping[Any, Any], *others: int) -> dict[Any, Any]:
+    """Return what a view may answer: ``success``, the errors of all, and ``others``."""
+    known = {400: BAD, 404: FOREIGN, 409: CONFLICT}
+    return {**success, **COMMON, **{status: known[status] for status in others}}
+
+
+class WorkflowsView(GenericViewSet[Any]):
+    """Closed by default, JSON in, and every error of the workflows as a reply."""
+
+    permission_classes = (IsAuthenticated,)
+    parser_classes = (StrictJSONParser,)
+    filter_backends: Any = ()
+    pagination_class: Any = None
+    lookup_url_kwarg = "id"
+    lookup_value_regex = "[^/]+"
+    #: Actions to the scope that counts them.
+    scopes: ClassVar[Mapping[str, str]] = {}
+    #: Actions that can be repeated with an Idempotency-Key.
+    repeatable: ClassVar[frozenset[str]] = frozenset()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method == "POST" and self.action not in self.repeatable:
+            self._refuse_key(request)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        return super().handle_exception(translated(exc))
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        self.workflows_scope = self.scopes.get(self.action or "")
+        return [*super().get_throttles(), WorkflowsThrottle()]
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """Return the caller's key, None without one. Raise ValidationError on one that is none."""
+        key: str | None = self.request.headers.get(IDEMPOTENCY_KEY)
+        if key is None:
+            return None
+        is_plain = key.isascii() and key.isprintable() and " " not in key
+        if key and is_plain and len(key) <= MOST_IDEMPOTENCY_KEY:
+            return key
+        message = _("Must be 1 to {most} letters, digits and signs of ASCII, without a blank.")
+        raise bad_header(IDEMPOTENCY_KEY, message.format(most=MOST_IDEMPOTENCY_KEY))
+
+    def taken(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """Return the fields of the request's body. Raise ValidationError."""
+        body = serializer(data=self.request.data, context=self.get_serializer_context())
+        body.is_valid(raise_exception=True)
+        fields: dict[str, Any] = body.validated_data
+        return fields
+
+    def url_of(self, name: str, **kwargs: Any) -> str:
+        """Return the URL of another view of this API, wherever the project has included it."""
+        match = self.request.resolver_match
+        namespace = match.namespace if match else ""
+        return reverse(
+            f"{namespace}:{name}" if namespace else name, kwargs=kwargs, request=self.request
+        )
+
+    def _refuse_key(self, request: Request) -> None:
+        # Who sends one counts on it: to leave it unread might do a thing twice.
+        if IDEMPOTENCY_KEY in request.headers:
+            raise bad_header(IDEMPOTENCY_KEY, _("Is not kept here; only starts and answers are."))
+
+
+def executions(user: Any) -> ExecutionQuerySet:
+    """Return the rows that ``user`` may view, in the database of the store."""
+    rows: ExecutionQuerySet = WorkflowExecution.objects.using(database()).visible_to(user)
+    return rows
+
+
+def find(user: Any, execution_id: str) -> WorkflowExecution | None:
+    """Return an execution that ``user`` may view, or None."""
+    known = canonical(execution_id)
+    return executions(user).filter(pk=known).first() if known else None
+
+
+def visible(user: Any, execution_id: str) -> WorkflowExecution:
+    """Return an execution that ``user`` may view. Raise Http404."""
+    return find(user, execution_id) or not_found()
+
+
+def not_found() -> NoReturn:
+    """Raise Http404, the same for what is not there and for what is not shown."""
+    raise Http404
+
+
+def database() -> str:
+    """Return the alias of the database that executions are in. Raise ConfigurationError."""
+    store = wiring.store()
+    if not isinstance(store, OrmStore):
+        raise ConfigurationError(
+            "The REST API lists rows, which only OrmStore has; WORKFLOWS['STORE'] is a"
+            f" {type(store).__name__}."
+        )
+    return store.using
