@@ -1,0 +1,146 @@
+"""The page behind a decision link: GET shows what is to be decided, POST decides."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.utils.log import log_response
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views import View
+from django.views.decorators.clickjacking import xframe_options_deny
+from django.views.decorators.csrf import csrf_protect
+
+from django_workflows import api
+from django_workflows.exceptions import (
+    NotAllowed,
+    NotResumable,
+    PayloadError,
+    StoreUnavailable,
+    UnknownWorkflow,
+)
+from django_workflows.links.opening import Closed, Opened, opened
+from django_workflows.links.shown import consequences, name_of, rows, workflow_name
+
+logger = logging.getLogger("django_workflows")
+
+#: Characters of a comment.
+MOST_CHARACTERS = 4_000
+
+#: A page without a form tells nobody where it was.
+NO_REFERRER = "no-referrer"
+
+#: From a page with a form the browser has to name the site to itself, or its POST is refused as
+#: forged; not the path, which holds the token.
+SITE_ONLY = "strict-origin"
+
+
+class CommentForm(forms.Form):
+    """What a person may add to a decision."""
+
+    comment = forms.CharField(
+        label=gettext_lazy("Comment"),
+        required=False,
+        max_length=MOST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
+
+
+@method_decorator(csrf_protect, name="dispatch")
+@method_decorator(xframe_options_deny, name="dispatch")
+class DecisionView(View):
+    """
+    One link's page. The person is the one the link was made for, whoever is logged in.
+
+    A GET changes nothing: mail programs and their scanners open links by themselves.
+    """
+
+    http_method_names = ["get", "head", "post"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Answer, and keep the answer out of caches, search engines and other sites' logs."""
+        response = self._answer(request, *args, **kwargs)
+        response.headers["Cache-Control"] = "no-store, private"
+        response.headers["X-Robots-Tag"] = "noindex, nofollow"
+        response.headers.setdefault("Referrer-Policy", NO_REFERRER)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            # Django would log the path, and with it a token that may yet decide.
+            log_response("Decision link: %s", response.reason_phrase, response=response)
+        return response
+
+    def _answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().dispatch(request, *args, **kwargs)  # type: ignore[return-value]
+        except Closed as closed:
+            facts = {"title": closed.title, "text": closed.text}
+            return render(
+                request, "django_workflows/links/closed.html", facts, status=closed.status
+            )
+        except (StoreUnavailable, UnknownWorkflow):
+            logger.exception("A decision link cannot be used now")
+            facts = {
+                "title": _("This cannot be decided right now"),
+                "text": _("Nothing was decided. Please try again in a few minutes."),
+            }
+            return render(
+                request,
+                "django_workflows/links/closed.html",
+                facts,
+                status=HTTPStatus.SERVICE_UNAVAILABLE,
+            )
+
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        """Show what is to be decided."""
+        return self._page(request, opened(token), CommentForm())
+
+    def post(self, request: HttpRequest, token: str) -> HttpResponse:
+        """Decide, as the link says."""
+        found = opened(token)
+        form = CommentForm(request.POST)
+        if not form.is_valid():
+            return self._page(request, found, form)
+        try:
+            api.resume(
+                found.execution.id,
+                approved=found.link.approved,
+                response=form.cleaned_data["comment"] or None,
+                step=found.wait.id,
+                by=found.person,
+            )
+        except PayloadError:
+            form.add_error("comment", _("This comment is too long to be kept."))
+            return self._page(request, found, form)
+        except (NotAllowed, NotResumable) as error:
+            # Something changed between the look and the lock: say what there is to say now.
+            opened(token)
+            logger.warning("A decision link was refused: %s", error)
+            raise Closed(
+                HTTPStatus.CONFLICT, _("This cannot be decided by this link"), _("Log in instead.")
+            ) from error
+        facts = self._facts(found)
+        return render(request, "django_workflows/links/done.html", facts)
+
+    def _page(self, request: HttpRequest, found: Opened, form: CommentForm) -> HttpResponse:
+        facts = {**self._facts(found), "rows": rows(found.wait.data.get("context")), "form": form}
+        status = HTTPStatus.BAD_REQUEST if form.errors else HTTPStatus.OK
+        response = render(request, "django_workflows/links/confirm.html", facts, status=status)
+        response.headers["Referrer-Policy"] = SITE_ONLY
+        return response
+
+    def _facts(self, found: Opened) -> dict[str, Any]:
+        approved = found.link.approved
+        return {
+            "approved": approved,
+            "person": found.person,
+            "name": name_of(found.person),
+            "workflow": workflow_name(found.execution),
+            "execution": found.execution,
+            "wait": found.wait,
+            "consequences": consequences(found.execution, found.wait, approved=approved),
+        }

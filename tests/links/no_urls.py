@@ -1,0 +1,3 @@
+"""A project that has not included the links."""
+
+urlpatterns = []
