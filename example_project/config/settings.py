@@ -1,6 +1,8 @@
 """
 Settings of the example shop, which needs Django, the workflows and an SQLite file.
 
+The REST API and its pages are there where their libraries are: the extra `rest`.
+
 Environment variables make more of it: see docs/howto/workers.md.
 
     SHOP_DATABASE        the SQLite file, or postgresql://user:password@host:port/name
@@ -9,9 +11,11 @@ Environment variables make more of it: see docs/howto/workers.md.
     SHOP_LEASE           seconds after which the work of a process that died is taken over
     SHOP_SWEEP_INTERVAL  seconds between two looks of a supervisor
     SHOP_PAYMENTS_URL    where `manage.py payment_service` listens
+    SHOP_URL             where the shop is reached; then managers are mailed links to decide by
 """
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -33,6 +37,10 @@ INSTALLED_APPS = [
     "django_workflows",
     "shop",
 ]
+
+#: What makes the API under /api/; the last brings the scripts of its Swagger page along.
+API_APPS = ["rest_framework", "django_filters", "drf_spectacular", "drf_spectacular_sidecar"]
+INSTALLED_APPS += [name for name in API_APPS if find_spec(name)]
 
 
 def _database(place: str) -> dict[str, Any]:
@@ -89,12 +97,30 @@ if ADAPTER == "rq":
 
 PAYMENTS_URL = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8001")
 
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "The example shop's workflows",
+    # From this server: nothing is fetched from elsewhere.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Where decision links lead; see shop/apps.py. Mail is printed by the process that sends it.
+SITE_URL = os.environ.get("SHOP_URL", "")
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+DEFAULT_FROM_EMAIL = "shop@example.com"
+
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 ASGI_APPLICATION = "config.asgi.application"
 STATIC_URL = "static/"
-LOGIN_URL = "admin:login"
+LOGIN_URL = "shop:login"
+LOGIN_REDIRECT_URL = "shop:orders"
 USE_TZ = True
+TIME_ZONE = "UTC"
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class ShopConfig(AppConfig):
@@ -7,3 +8,9 @@ class ShopConfig(AppConfig):
 
     def ready(self) -> None:
         from shop import signals  # noqa: F401  connects its receivers
+
+        url = getattr(settings, "SITE_URL", "")
+        if url:
+            from django_workflows.links import mail
+
+            mail.connect(url)

@@ -44,7 +44,9 @@ def test_a_manager_may_use_the_admin_and_is_hired_once():
     said("hire", "maria")
 
     maria = User.objects.get()
-    assert maria.is_superuser
+    assert maria.is_staff
+    assert maria.has_perm("django_workflows.view_workflowexecution")
+    assert maria.has_perm("shop.view_order")
     assert maria.check_password("maria")
     assert [group.name for group in maria.groups.all()] == ["managers"]
 

@@ -1,0 +1,102 @@
+"""Every page as it looks on a busy day: light, dark, and on a small screen; with pictures."""
+
+import io
+
+import pytest
+from django.core.management.base import OutputWrapper
+from django.urls import reverse
+from shop.models import Order
+from shop.opening import Opening
+
+from django_workflows.models import WorkflowExecution
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+#: A small screen, in pixels.
+SMALL = (400, 800)
+
+#: Which pages have a picture in dark colours, and which on a small screen.
+IN_DARK = {"dashboard", "execution-waiting"}
+ON_SMALL = {"dashboard", "executions", "execution-failed", "inbox", "shop-order"}
+
+
+@pytest.fixture
+def busy(people):
+    """A day of orders, in every state."""
+    Opening(OutputWrapper(io.StringIO())).fill()
+
+
+def newest(**fields):
+    return WorkflowExecution.objects.filter(**fields).first()
+
+
+def execution_page(**fields):
+    page = "admin:django_workflows_workflowexecution_change"
+    return reverse(page, args=[newest(**fields).pk])
+
+
+def pages():
+    """Yield the name of each page, its path, and what is to be read there."""
+    admin = "admin:django_workflows_"
+    waiting = newest(workflow_id="order_fulfilment", status="halted")
+    order = Order.objects.get(pk=waiting.input["order_id"])
+    yield "shop-orders", reverse("shop:orders"), "Orders"
+    yield "shop-order", order.get_absolute_url(), "over 1,000"
+    yield "dashboard", reverse(f"{admin}dashboard"), "The last 24 hours"
+    yield "executions", reverse(f"{admin}workflowexecution_changelist"), "order_fulfilment"
+    yield "execution-waiting", execution_page(pk=waiting.pk), "over 1,000"
+    yield "execution-failed", execution_page(status="failed"), "Traceback"
+    yield "execution-completed", execution_page(status="completed"), "Timeline"
+    yield "inbox", reverse(f"{admin}inbox"), "decisions wait for you"
+    yield "failures", reverse(f"{admin}failures"), "RouteClosed"
+    yield "workflows", reverse(f"{admin}workflows"), "Start…"
+    yield "workflow", reverse(f"{admin}workflow", args=["order_fulfilment"]), "P95"
+    yield "start", reverse(f"{admin}start", args=["order_fulfilment"]), "Order Id"
+    yield "events", reverse(f"{admin}events"), "What waits for an event"
+    yield "order-admin", reverse("admin:shop_order_change", args=[order.pk]), "Workflows"
+    yield "admin", reverse("admin:index"), "Executions"
+
+
+@pytest.fixture
+def visitor(visitor, busy, people):
+    """Somebody who may do everything, so that every page has all that it can show."""
+    people["admin"].groups.set(people["maria"].groups.all())
+    visitor.log_in("admin")
+    return visitor
+
+
+def test_every_page_in_light_colours(visitor):
+    for name, path, said in pages():
+        visitor.visit(path)
+        visitor.sees(said)
+        assert visitor.overflow() == 0, name
+        assert visitor.pale() == [], name
+        visitor.picture(name)
+
+
+def test_every_page_in_dark_colours_is_dark_and_readable(visitor):
+    visitor.prefer("dark")
+    for name, path, said in pages():
+        visitor.visit(path)
+        visitor.sees(said)
+        assert visitor.is_dark(), name
+        assert visitor.pale() == [], name
+        if name in IN_DARK:
+            visitor.picture(f"{name}-dark")
+
+
+def test_every_page_on_a_small_screen_is_no_wider_than_it(visitor):
+    visitor.window(*SMALL)
+    for name, path, said in pages():
+        visitor.visit(path)
+        visitor.sees(said)
+        assert visitor.overflow() == 0, name
+        if name in ON_SMALL:
+            visitor.picture(f"{name}-small", most=1600)
+
+
+def test_the_page_of_the_api(visitor):
+    visitor.visit(reverse("swagger"))
+
+    visitor.sees("/api/executions/")
+    visitor.picture("api", most=1600)
