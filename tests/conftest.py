@@ -11,6 +11,12 @@ hypothesis.settings.register_profile("workflows", deadline=None)
 hypothesis.settings.load_profile("workflows")
 
 
+def pytest_addoption(parser):
+    """Take what `tox -e crash` and `tox -e fuzz` are told; here, since both may be collected."""
+    parser.addoption("--long", action="store_true", help="the long form, before a release")
+    parser.addoption("--seed", type=int, default=None, help="what chance begins with")
+
+
 def pytest_sessionstart(session):
     database = settings.TEST_DB
     if database != "sqlite" and not services.reachable(database):

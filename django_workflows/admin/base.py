@@ -30,6 +30,9 @@ EXECUTIONS = "django_workflows_workflowexecution_changelist"
 #: The page of one execution; takes its id.
 EXECUTION = "django_workflows_workflowexecution_change"
 
+#: So many approvals that wait for somebody are counted, beside each page's link to the inbox.
+INBOX_CAP = 100
+
 P = TypeVar("P", bound="type[Page]")
 
 _pages: list[type[Page]] = []
@@ -241,5 +244,5 @@ def unchanged(tag: str) -> HttpResponse:
 
 def inbox_count(request: HttpRequest) -> str:
     """Return how many approvals wait for the user, as text; empty where none does."""
-    count = reports.count_of(reports.inbox(request.user))
+    count = reports.count_of(reports.inbox(request.user), INBOX_CAP)
     return str(count) if count else ""

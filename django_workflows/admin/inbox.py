@@ -18,7 +18,14 @@ from django.utils.translation import gettext_lazy
 
 from django_workflows import api, reports
 from django_workflows.admin import texts
-from django_workflows.admin.base import EXECUTION, Page, inbox_count, page, page_context
+from django_workflows.admin.base import (
+    EXECUTION,
+    INBOX_CAP,
+    Page,
+    inbox_count,
+    page,
+    page_context,
+)
 from django_workflows.admin.forms import AnswerForm, answer_form
 from django_workflows.admin.readable import readable
 from django_workflows.core import clock
@@ -68,12 +75,17 @@ class InboxPage(Page):
         self, request: HttpRequest, bound: AnswerForm | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         """Show the oldest, or those after ``?after=``; ``bound`` is a form with errors."""
-        waits = list(_after(reports.inbox(request.user), request)[: PAGE_SIZE + 1])
+        all_of_them = reports.inbox(request.user)
+        is_first = "after" not in request.GET
+        waits = list(_after(all_of_them, request)[: PAGE_SIZE + 1])
         shown, more = waits[:PAGE_SIZE], waits[PAGE_SIZE:]
+        is_whole = is_first and not more
         return {
             "asked": [asked(request, self.admin_site, wait, bound) for wait in shown],
-            "count": reports.count_of(reports.inbox(request.user)),
-            "is_first": "after" not in request.GET,
+            "count": reports.Count(len(shown))
+            if is_whole
+            else reports.count_of(all_of_them, INBOX_CAP),
+            "is_first": is_first,
             "next": shown[-1].pk if more else None,
             "here": request.POST.get("next") or request.get_full_path(),
         }

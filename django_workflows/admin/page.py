@@ -147,7 +147,7 @@ def facts(request: HttpRequest, page: Page, row: WorkflowExecution) -> list[tupl
         (_("Begun"), _at(row.started_at)),
         (_("Ended"), _at(row.finished_at)),
         (_("Took") if row.finished_at else _("Takes so far"), took and texts.lasted(took)),
-        (_("Deadline"), _at(row.deadline_at)),
+        (_("Deadline"), None if row.finished_at else _at(row.deadline_at)),
         (_("Driven by"), row.lease_owner),
         (_("Lease ends"), _at(row.lease_expires_at)),
         (_("Queue"), row.queue),

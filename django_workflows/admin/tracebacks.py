@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,12 @@ class Part:
 
 
 def cleaned(traceback: str | None) -> Sequence[Part]:
-    """Return a traceback in parts; without a frame of the project's own, as a whole."""
+    """
+    Return a traceback in parts; without a frame of the project's own, as a whole.
+
+    The project's own files are named from where they are imported, as nobody looks for the way
+    there; on the machine of a worker that has them elsewhere, they keep their whole path.
+    """
     if not traceback:
         return ()
     blocks = list(_blocks(traceback))
@@ -50,12 +56,21 @@ def _blocks(traceback: str) -> Iterator[tuple[str, bool | None]]:
             lines = []
         if begins:
             kind = None if frame is None else _is_foreign(frame["file"])
-        lines.append(line)
+        lines.append(_shortened(line, frame["file"]) if frame and not kind else line)
     yield "\n".join(lines), kind
 
 
 def _is_foreign(file: str) -> bool:
     return _FOREIGN.search(file) is not None
+
+
+def _shortened(line: str, file: str) -> str:
+    """Return the line with the file named from where it is imported: "shop/steps.py"."""
+    path = Path(file)
+    roots = [root for root in filter(None, sys.path) if path.is_relative_to(root)]
+    if not roots:
+        return line
+    return line.replace(file, os.fspath(path.relative_to(max(roots, key=len))), 1)
 
 
 def _joined(blocks: Sequence[tuple[str, bool | None]]) -> Iterator[Part]:

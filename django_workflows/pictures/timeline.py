@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -36,6 +36,9 @@ Kind = Literal["work", "wait", "failed", "skipped"]
 MOST_ROWS = 100
 #: Bars drawn in one picture.
 MOST_BARS = 2_000
+
+#: By how much the duration of an entry may be off.
+_ROUNDING = timedelta(milliseconds=1)
 
 _ROW, _BAR, _TOP, _LEFT, _WIDTH, _RIGHT = 24.0, 14.0, 30.0, 190.0, 560.0, 90.0
 
@@ -77,7 +80,7 @@ def bars(
     are the others.
     """
     known = list(entries)
-    found = [bar for entry in known if (bar := _of_entry(entry)) is not None]
+    found = list(_of_entries(known))
     found += [_of_wait(wait) for wait in waits]
     if execution.status == ExecutionStatus.RUNNING and execution.current_step:
         began = known[-1].timestamp if known else execution.started_at or execution.created_at
@@ -92,6 +95,23 @@ def bars(
             )
         )
     return sorted(found, key=lambda bar: bar.begins)
+
+
+def _of_entries(entries: Iterable[Entry]) -> Iterator[Bar]:
+    """
+    Generate the bars of entries.
+
+    A duration is kept in whole milliseconds: by its rounding alone, a bar would seem to begin
+    before the step that it came after.
+    """
+    before = None
+    for entry in entries:
+        bar = _of_entry(entry)
+        if bar is not None:
+            if before is not None and bar.begins < before <= bar.begins + _ROUNDING:
+                bar = replace(bar, begins=min(before, bar.ends or before))
+            yield bar
+        before = entry.timestamp
 
 
 def _of_entry(entry: Entry) -> Bar | None:

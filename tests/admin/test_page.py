@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -110,6 +112,21 @@ def test_frames_of_other_people_are_folded(file, is_own):
 
     assert [part.folded for part in parts] == ([0] if is_own else [0, 1, 0])
     assert "\n".join(part.text for part in parts) == text
+
+
+def test_own_files_are_named_from_where_they_are_imported(monkeypatch):
+    monkeypatch.setattr(sys, "path", ["", "/srv", "/srv/site", "/usr/lib"])
+    frames = [
+        '  File "/srv/site/shop/steps.py", line 3, in ship\n    post(order)\n',
+        '  File "/opt/elsewhere/steps.py", line 4, in post\n    call()\n',
+    ]
+
+    (part,) = tracebacks.cleaned(f"Traceback (most recent call last):\n{''.join(frames)}Oops")
+    (whole,) = tracebacks.cleaned(f"{frames[0].replace('/srv/site/', '/srv/site-packages/')}Oops")
+
+    assert 'File "shop/steps.py", line 3, in ship' in part.text
+    assert 'File "/opt/elsewhere/steps.py", line 4' in part.text
+    assert 'File "/srv/site-packages/shop/steps.py"' in whole.text
 
 
 def test_traceback_of_libraries_alone_is_left_whole():

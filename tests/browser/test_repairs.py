@@ -26,7 +26,7 @@ def test_a_failure_is_retried_from_its_page(visitor, ordered, people):
     visitor.log_in("maria")
     visitor.visit(reverse("admin:django_workflows_failures"))
     visitor.click("RouteClosed: Nothing goes to FI: the ferry is frozen in")
-    visitor.sees("1 executions fail like this.")
+    visitor.sees("1 execution fails like this.")
     visitor.click(executions_of(order).get().pk)
     visitor.sees("failed at ship", "Traceback")
 

@@ -95,6 +95,21 @@ def test_every_page_on_a_small_screen_is_no_wider_than_it(visitor):
             visitor.picture(f"{name}-small", most=1600)
 
 
+def test_a_wide_graph_shows_where_the_execution_stands(visitor):
+    visitor.window(*SMALL)
+    visitor.visit(execution_page(status="failed"))
+    script = """
+        const box = document.querySelector("#graph .wf-picture").getBoundingClientRect();
+        const step = document.querySelector("#graph [data-mark=failed]").getBoundingClientRect();
+        return [step.left - box.left, box.right - step.right];
+    """
+
+    left, right = visitor.driver.execute_script(script)
+
+    assert left > 0
+    assert right > 0
+
+
 def test_the_page_of_the_api(visitor):
     visitor.visit(reverse("swagger"))
 

@@ -14,11 +14,6 @@ if os.environ.get("WORKFLOWS_CRASH") != "1":
     collect_ignore_glob = ["test_*.py"]
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the long form, before a release")
-    parser.addoption("--seed", type=int, default=None, help="what chance begins with")
-
-
 def pytest_configure(config):
     config.figures = []
 

@@ -13,11 +13,6 @@ if os.environ.get("WORKFLOWS_FUZZ") != "1":
     collect_ignore_glob = ["test_*.py"]
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="the long form, before a release")
-    parser.addoption("--seed", type=int, default=None, help="what chance begins with")
-
-
 @pytest.fixture
 def is_long(pytestconfig):
     return pytestconfig.getoption("--long")

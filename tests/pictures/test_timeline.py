@@ -41,6 +41,23 @@ def told(entries=(), waits=(), **execution):
 # Bars -------------------------------------------------------------------------------------------
 
 
+def test_a_duration_that_was_rounded_up_puts_no_bar_before_the_one_it_follows():
+    look = entry(at=10, took=0, step_id="look")
+    size = entry(at=10.0002, took=0, step_id="size")
+    order = entry(at=10.0008, took=0.001, step_id="order")
+
+    found = told([look, size, order])
+
+    assert [bar.step for bar in found] == ["look", "size", "order"]
+    assert (found[2].begins, found[2].ends) == (later(10.0002), later(10.0008))
+
+
+def test_bars_side_by_side_begin_when_they_did():
+    found = told([entry(at=10, took=1, step_id="a"), entry(at=11, took=5, step_id="b")])
+
+    assert [(bar.step, bar.begins) for bar in found] == [("b", later(6)), ("a", later(9))]
+
+
 @pytest.mark.parametrize(
     ("action", "kind"),
     [

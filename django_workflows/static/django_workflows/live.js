@@ -1,5 +1,5 @@
 /*
- * Keeps the elements with data-live-url up to date, and folds what asks for it.
+ * Keeps the elements with data-live-url up to date, and turns wide graphs to where they matter.
  *
  * Each is asked for anew while the tab is seen, with the ETag of its last answer. What differs is
  * changed in place: what is folded open, focused or typed into stays, and nothing jumps.
@@ -161,7 +161,22 @@
         later();
     };
 
+    /* Show of a graph that is wider than the screen where its execution stands, or where it begins. */
+    const showPlace = (box) => {
+        if (box.scrollWidth <= box.clientWidth) {
+            return;
+        }
+        const marks = ["failed", "waiting", "current", "taken"].map((mark) => `[data-mark="${mark}"]`);
+        const places = [...marks, "[data-step]"].map((selector) => box.querySelector(selector));
+        const place = places.find((found) => found !== null);
+        if (place) {
+            const {left, width} = place.getBoundingClientRect();
+            box.scrollLeft += left + width / 2 - box.getBoundingClientRect().left - box.clientWidth / 2;
+        }
+    };
+
     document.addEventListener("DOMContentLoaded", () => {
+        document.querySelectorAll(".wf-picture").forEach(showPlace);
         document.querySelectorAll("[data-live-url]").forEach(follow);
     });
 }
