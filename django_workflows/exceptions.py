@@ -98,6 +98,27 @@ class InputError(WorkflowError, ValueError):
         super().__init__(f"Input of workflow {workflow_id!r} is not valid: {details}")
 
 
+class ResponseError(WorkflowError, ValueError):
+    """
+    An answer breaks the ``response_schema`` of the step that asked; nothing was recorded.
+
+    ``errors`` maps each place, ``lines.0.price``, to what is wrong there; the empty text is the
+    answer as a whole.
+    """
+
+    def __init__(self, execution_id: str, step: str, errors: Mapping[str, str]) -> None:
+        self.execution_id = execution_id
+        self.step = step
+        self.errors = dict(errors)
+        details = "; ".join(
+            f"{place}: {message}" if place else message for place, message in self.errors.items()
+        )
+        super().__init__(
+            f"The response to step {step!r} of execution {execution_id} is not what it asks for:"
+            f" {details}"
+        )
+
+
 class PayloadError(WorkflowError, ValueError):
     """A value cannot be kept. ``path`` is the key path to it, ``reason`` says why."""
 

@@ -24,6 +24,7 @@ from django_workflows.exceptions import (
     InputError,
     NotAllowed,
     PayloadError,
+    ResponseError,
     UnknownWorkflow,
     WorkflowError,
 )
@@ -125,6 +126,9 @@ class AnswerPage(RowPage):
             )
         except NotAllowed:
             raise
+        except ResponseError as error:
+            shown.form.refuse(error)
+            return self.show(request, self._context(row, shown))
         except PayloadError as error:
             messages.error(request, str(error))
             return self.show(request, self._context(row, shown))

@@ -16,13 +16,14 @@ from django.utils.translation import gettext_lazy
 from django_workflows.admin import texts
 from django_workflows.admin.actions_forms import JSONText
 from django_workflows.admin.base import EXECUTION
-from django_workflows.admin.forms import ANSWER_SCHEMA, answer_form, answer_schema
+from django_workflows.admin.forms import answer_form
 from django_workflows.admin.readable import readable
 from django_workflows.core.execution import EntryAction, Execution
 from django_workflows.core.forking import requesters
+from django_workflows.core.schemas import RESPONSE_SCHEMA, response_schema
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import registry
-from django_workflows.exceptions import NotAllowed
+from django_workflows.exceptions import NotAllowed, ResponseError
 from django_workflows.models import WorkflowEntry, WorkflowExecution, WorkflowWait
 from django_workflows.permissions import authorize, label, refuse_decision
 
@@ -55,11 +56,18 @@ class Answering(Protocol):
     def fields(self) -> list[forms.BoundField]:
         """The fields to show."""
 
+    @property
+    def errors(self) -> list[str]:
+        """What is wrong with the answer as a whole."""
+
     def is_valid(self, *, approved: bool) -> bool:
         """Say whether the answer can be given."""
 
     def response(self, *, approved: bool) -> Any:
         """Return what to give to api.resume()."""
+
+    def refuse(self, error: ResponseError) -> None:
+        """Show at the fields what api.resume() says of the answer."""
 
 
 class ResponseForm(forms.Form):
@@ -85,6 +93,11 @@ class AnyAnswer:
         """See Answering."""
         return list(self.form)
 
+    @property
+    def errors(self) -> list[str]:
+        """See Answering."""
+        return [str(one) for one in self.form.non_field_errors()]
+
     def is_valid(self, *, approved: bool) -> bool:
         """See Answering."""
         return self.form.is_valid()
@@ -92,6 +105,10 @@ class AnyAnswer:
     def response(self, *, approved: bool) -> Any:
         """See Answering."""
         return self.form.cleaned_data.get("response_field")
+
+    def refuse(self, error: ResponseError) -> None:
+        """See Answering."""
+        self.form.add_error(None, str(error))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +158,7 @@ def shown_wait(
     """Return one wait with its form, filled with ``data`` where it is given."""
     is_open = wait.status == WaitStatus.OPEN
     refusal = _refusal(request, execution, wait.to_core()) if is_open else ""
-    has_form = wait.kind == WaitKind.APPROVAL or answer_schema(wait) is not None
+    has_form = wait.kind == WaitKind.APPROVAL or response_schema(wait.data) is not None
     child = wait.key if wait.kind == WaitKind.CHILD else None
     return ShownWait(
         wait=wait,
@@ -164,11 +181,11 @@ def _data(wait: WorkflowWait) -> Any:
     """Return what a wait that asks somebody says beside its prompt; the rest is the engine's."""
     if wait.kind not in {WaitKind.APPROVAL, WaitKind.HALT}:
         return ""
-    told = {"prompt", "reason", "approvers", "required", "context", ANSWER_SCHEMA}
+    told = {"prompt", "reason", "approvers", "required", "context", RESPONSE_SCHEMA}
     rest = {key: value for key, value in wait.data.items() if key not in told}
     context = wait.data.get("context")
     if isinstance(context, Mapping):
-        rest |= {key: value for key, value in context.items() if key != ANSWER_SCHEMA}
+        rest |= context
     elif context is not None:
         rest["context"] = context
     return readable(rest) if rest else ""

@@ -7,22 +7,18 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator
 
 from django_workflows.admin.schema_fields import field_for
 from django_workflows.admin.typed_fields import Blank
+from django_workflows.core.schemas import response_schema
 from django_workflows.core.waits import Wait
-from django_workflows.exceptions import InputError
+from django_workflows.exceptions import InputError, ResponseError
 from django_workflows.models import WorkflowWait
 
-__all__ = ["ANSWER_SCHEMA", "AnswerForm", "SchemaForm", "answer_form", "form_for_schema"]
+__all__ = ["AnswerForm", "SchemaForm", "answer_form", "form_for_schema"]
 
 #: The field of a form whose schema is no mapping of properties.
 WHOLE = "value"
-
-#: Under this key a wait's data, or the context of an approval, has the JSON Schema of its answer.
-ANSWER_SCHEMA = "answer_schema"
 
 #: The field for what is said with a decision.
 COMMENT = "comment"
@@ -54,11 +50,11 @@ class SchemaForm(forms.Form):
         value = self.cleaned_data[name]
         return blank if value is None or value == "" or value is Blank.LEFT_OUT else value
 
-    def refuse(self, error: InputError) -> None:
-        """Put each of an InputError's errors at its field; what has no field, above the form."""
+    def refuse(self, error: InputError | ResponseError) -> None:
+        """Put each of the errors at its field; what has no field, above the form."""
         for place, message in error.errors.items():
             name = self._field_at(place)
-            self.add_error(name, message if name == place else f"{place}: {message}")
+            self.add_error(name, message if place in {name, ""} else f"{place}: {message}")
 
     def _field_at(self, place: str) -> str | None:
         """Return the field that a path such as ``lines.0.quantity`` begins with."""
@@ -125,7 +121,7 @@ class AnswerForm:
     def __init__(self, wait: Wait | WorkflowWait, data: Mapping[str, Any] | None = None) -> None:
         self.wait_id = wait.id
         prefix = f"wait-{wait.id}"
-        schema = answer_schema(wait)
+        schema = response_schema(wait.data)
         self.typed = None
         if schema is not None:
             self.typed = form_for_schema(schema, label=_("Answer"))(data, prefix=prefix)
@@ -149,6 +145,11 @@ class AnswerForm:
         """Say whether the answer can be given. See AnswerForm for what a rejection needs."""
         typed_is_valid = not approved or self.typed is None or self.typed.is_valid()
         return self.said.is_valid() and typed_is_valid
+
+    def refuse(self, error: ResponseError) -> None:
+        """Put what api.resume() says of the answer at its fields."""
+        if self.typed is not None:
+            self.typed.refuse(error)
 
     def response(self, *, approved: bool) -> Any:
         """Return what to give to api.resume()."""
@@ -175,20 +176,6 @@ class CommentForm(forms.Form):
 def answer_form(wait: Wait | WorkflowWait, data: Mapping[str, Any] | None = None) -> AnswerForm:
     """Return the form for the answer to a wait, filled with ``data`` where it is given."""
     return AnswerForm(wait, data)
-
-
-def answer_schema(wait: Wait | WorkflowWait) -> Mapping[str, Any] | None:
-    """Return the JSON Schema that a wait gives for its answer; None where it gives no valid one."""
-    context = wait.data.get("context")
-    for place in (wait.data, context if isinstance(context, Mapping) else {}):
-        schema = place.get(ANSWER_SCHEMA)
-        if isinstance(schema, Mapping):
-            try:
-                Draft202012Validator.check_schema(dict(schema))
-            except SchemaError:
-                return None
-            return schema
-    return None
 
 
 def _may_have_comment(schema: Mapping[str, Any]) -> bool:

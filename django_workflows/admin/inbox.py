@@ -30,7 +30,7 @@ from django_workflows.admin.forms import AnswerForm, answer_form
 from django_workflows.admin.readable import readable
 from django_workflows.core import clock
 from django_workflows.core.ids import canonical
-from django_workflows.exceptions import NotAllowed, WorkflowError
+from django_workflows.exceptions import NotAllowed, ResponseError, WorkflowError
 from django_workflows.models import WorkflowExecution, WorkflowWait
 
 #: So many are shown on one page.
@@ -99,11 +99,7 @@ class InboxPage(Page):
             return self._back(request)
         form = answer_form(wait, request.POST)
         if not form.is_valid(approved=approved):
-            around = page_context(request, self.admin_site, current=self.name)
-            context = {**around, "title": self.title, "page": self}
-            return TemplateResponse(
-                request, self.template, {**context, **self.get(request, bound=form)}
-            )
+            return self._again(request, form)
         try:
             api.resume(
                 wait.execution_id,
@@ -114,11 +110,20 @@ class InboxPage(Page):
             )
         except NotAllowed:
             raise
+        except ResponseError as error:
+            form.refuse(error)
+            return self._again(request, form)
         except WorkflowError as error:
             messages.error(request, str(error))
         else:
             messages.success(request, _told(request, wait, approved=approved))
         return self._back(request)
+
+    def _again(self, request: HttpRequest, form: AnswerForm) -> HttpResponse:
+        """Show the page with what is wrong with one answer."""
+        around = page_context(request, self.admin_site, current=self.name)
+        context = {**around, "title": self.title, "page": self, **self.get(request, bound=form)}
+        return TemplateResponse(request, self.template, context)
 
     def _back(self, request: HttpRequest) -> HttpResponse:
         wanted = request.POST.get("next", "")

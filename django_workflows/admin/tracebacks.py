@@ -40,7 +40,7 @@ def cleaned(traceback: str | None) -> Sequence[Part]:
     blocks = list(_blocks(traceback))
     frames = [is_foreign for _text, is_foreign in blocks if is_foreign is not None]
     if all(frames) or not any(frames):
-        return (Part(text=traceback.rstrip()),)
+        return (Part(text="\n".join(text for text, _is_foreign in blocks).rstrip()),)
     return list(_joined(blocks))
 
 

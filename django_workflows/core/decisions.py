@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from django_workflows.core import clock
+from django_workflows.core import clock, schemas
 from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.execution import Entry, EntryAction, Execution, ExecutionStatus
 from django_workflows.core.waits import Answer, Cause, InboxEvent, Wait, WaitKind, WaitStatus
-from django_workflows.exceptions import AlreadyResumed, NotResumable
+from django_workflows.exceptions import AlreadyResumed, NotResumable, ResponseError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +267,11 @@ def _reminded(execution: Execution, wait: Wait, now: datetime) -> Change:
 
 
 def refuse_misfit(execution: Execution, wait: Wait, answer: Answer) -> None:
-    """Raise NotResumable where a person's answer cannot be an answer to ``wait``."""
+    """
+    Raise NotResumable where a person's answer cannot be an answer to ``wait``.
+
+    Raise ResponseError where it is not what the step asks for; a rejection need not be.
+    """
     if answer.cause != Cause.PERSON:
         return
     if wait.kind == WaitKind.APPROVAL and not isinstance(answer.approved, bool):
@@ -281,6 +285,9 @@ def refuse_misfit(execution: Execution, wait: Wait, answer: Answer) -> None:
     if any(given.by == answer.by for given in wait.answers):
         given = next(given for given in wait.answers if given.by == answer.by)
         raise AlreadyResumed(execution.id, wait.step, given.by, given.at)
+    schema = None if answer.approved is False else schemas.response_schema(wait.data)
+    if schema is not None and (errors := schemas.breaches(schema, answer.response)):
+        raise ResponseError(execution.id, wait.step, errors)
 
 
 def give(wait: Wait, answer: Answer) -> Wait:

@@ -18,6 +18,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_protect
 
 from django_workflows import api
+from django_workflows.core.schemas import response_schema
 from django_workflows.exceptions import (
     NotAllowed,
     NotResumable,
@@ -97,11 +98,14 @@ class DecisionView(View):
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
         """Show what is to be decided."""
-        return self._page(request, opened(token), CommentForm())
+        found = opened(token)
+        _refuse_bare_yes(found)
+        return self._page(request, found, CommentForm())
 
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         """Decide, as the link says."""
         found = opened(token)
+        _refuse_bare_yes(found)
         form = CommentForm(request.POST)
         if not form.is_valid():
             return self._page(request, found, form)
@@ -144,3 +148,13 @@ class DecisionView(View):
             "wait": found.wait,
             "consequences": consequences(found.execution, found.wait, approved=approved),
         }
+
+
+def _refuse_bare_yes(found: Opened) -> None:
+    """Raise Closed where an approval asks for more than the page of a link has fields for."""
+    if found.link.approved and response_schema(found.wait.data) is not None:
+        raise Closed(
+            HTTPStatus.CONFLICT,
+            _("This takes more than a yes"),
+            _("The approval has to say something that is checked. Log in to give it."),
+        )

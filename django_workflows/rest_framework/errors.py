@@ -29,6 +29,7 @@ from django_workflows.exceptions import (
     NotAllowed,
     NotResumable,
     PayloadError,
+    ResponseError,
     StaleExecution,
     StoreUnavailable,
     UnknownWorkflow,
@@ -75,6 +76,13 @@ def _input(error: InputError) -> Exception:
     return ValidationError({"input": {name: [text] for name, text in error.errors.items()}})
 
 
+def _response(error: ResponseError) -> Exception:
+    whole = error.errors.get("")
+    return ValidationError(
+        {"response": [whole] if whole else {at: [text] for at, text in error.errors.items()}}
+    )
+
+
 def _payload(error: PayloadError) -> Exception:
     # "output.lines[3]" is in the field "output".
     field = re.split(r"[.\[]", error.path, maxsplit=1)[0] or "non_field_errors"
@@ -113,6 +121,7 @@ _TRANSLATIONS: list[tuple[type[Exception] | tuple[type[Exception], ...], Any]] =
     # Of an execution: its workflow was taken out of the code.
     (UnknownWorkflow, lambda error: Conflict(message_of(error), "unknown_workflow")),
     (InputError, _input),
+    (ResponseError, _response),
     (PayloadError, _payload),
     (ExecutionNotFound, lambda error: NotFound()),
     (NotAllowed, lambda error: PermissionDenied(message_of(error))),

@@ -210,7 +210,7 @@ def test_answer_that_is_no_json_is_shown_again(client, person, registered):
 
 
 def test_answer_follows_the_schema_of_the_wait(client, person, registered):
-    registered("asks", ask=Halt("How many?", data={"answer_schema": SCHEMA}))
+    registered("asks", ask=Halt("How many?", response_schema=SCHEMA))
     person("ann", "view", "resume")
     execution = api.start("asks")
     name = field(execution, "amount")
@@ -220,6 +220,18 @@ def test_answer_follows_the_schema_of_the_wait(client, person, registered):
 
     assert wrong.status_code == 200
     assert api.get(execution.id).result["amount"] == 3
+
+
+def test_answer_that_only_the_schema_refuses_is_shown_again(client, person, registered):
+    registered("asks", ask=Halt("?", response_schema={"type": "object", "minProperties": 2}))
+    person("ann", "view", "resume")
+    execution = api.start("asks")
+
+    answer = client.post(url_of(execution), {field(execution, "value"): '{"a": 1}'})
+
+    assert answer.status_code == 200
+    assert "does not have enough properties" in answer.content.decode()
+    assert api.get(execution.id).status == ExecutionStatus.HALTED
 
 
 def test_answer_that_is_too_large_is_told(client, person, registered, settings):

@@ -9,8 +9,9 @@ import pytest
 from django.forms import Textarea
 from pydantic import Field, TypeAdapter
 
-from django_workflows.admin.forms import ANSWER_SCHEMA, answer_form, form_for_schema
+from django_workflows.admin.forms import answer_form, form_for_schema
 from django_workflows.core.inputs import DataclassInput
+from django_workflows.core.schemas import RESPONSE_SCHEMA
 from django_workflows.exceptions import InputError
 from tests.factories import WaitFactory
 
@@ -309,7 +310,7 @@ AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "requ
 
 
 @pytest.mark.parametrize(
-    "data", [{ANSWER_SCHEMA: AMOUNT}, {"context": {ANSWER_SCHEMA: AMOUNT}, "prompt": "?"}]
+    "data", [{RESPONSE_SCHEMA: AMOUNT}, {RESPONSE_SCHEMA: AMOUNT, "prompt": "?"}]
 )
 def test_typed_answer_with_its_comment(data):
     wait = WaitFactory(data=data)
@@ -322,7 +323,7 @@ def test_typed_answer_with_its_comment(data):
 
 
 def test_rejection_needs_no_typed_answer():
-    form = answered(WaitFactory(data={ANSWER_SCHEMA: AMOUNT}), comment="no")
+    form = answered(WaitFactory(data={RESPONSE_SCHEMA: AMOUNT}), comment="no")
 
     assert not form.is_valid(approved=True)
     assert form.is_valid(approved=False)
@@ -332,7 +333,7 @@ def test_rejection_needs_no_typed_answer():
 def test_answer_that_may_have_no_comment_has_none():
     schema = AMOUNT | {"additionalProperties": False}
 
-    form = answered(WaitFactory(data={ANSWER_SCHEMA: schema}), amount="7", comment="fine")
+    form = answered(WaitFactory(data={RESPONSE_SCHEMA: schema}), amount="7", comment="fine")
 
     assert form.is_valid(approved=True)
     assert form.response(approved=True) == {"amount": 7}
@@ -340,6 +341,6 @@ def test_answer_that_may_have_no_comment_has_none():
 
 
 def test_schema_that_is_none_asks_for_a_comment_only():
-    form = answer_form(WaitFactory(data={ANSWER_SCHEMA: {"type": "no such"}}))
+    form = answer_form(WaitFactory(data={RESPONSE_SCHEMA: {"type": "no such"}}))
 
     assert form.typed is None

@@ -3,7 +3,6 @@ from django.urls import reverse
 
 from django_workflows import api
 from django_workflows.admin import inbox
-from django_workflows.admin.forms import ANSWER_SCHEMA
 from django_workflows.models import WorkflowWait
 from django_workflows.steps import Approval
 
@@ -154,7 +153,7 @@ def test_viewer_who_is_not_asked_is_refused(client, person, review):
 
 
 def test_typed_answer_is_asked_for_and_checked(client, person, registered):
-    registered("typed", ask=Approval("?", approvers=["user:amy"], context={ANSWER_SCHEMA: AMOUNT}))
+    registered("typed", ask=Approval("?", approvers=["user:amy"], response_schema=AMOUNT))
     person("amy", "view")
     execution = api.start("typed")
     other = api.start("typed")
@@ -169,6 +168,20 @@ def test_typed_answer_is_asked_for_and_checked(client, person, registered):
     assert "Approved" in said(right)[0]
     assert api.get(execution.id).ctx["ask"]["response"] == {"amount": 7, "comment": "fine"}
     assert wait_of(other).status == "open"
+
+
+def test_answer_that_only_the_schema_refuses_is_shown_at_its_field(client, person, registered):
+    schema = AMOUNT | {"properties": {"amount": {"type": "integer", "multipleOf": 5}}}
+    registered("typed", ask=Approval("?", approvers=["user:amy"], response_schema=schema))
+    person("amy", "view")
+    execution = api.start("typed")
+
+    answer = decide(client, wait_of(execution), amount="7", comment="keep me")
+
+    page = answer.content.decode()
+    assert "7 is not a multiple of 5" in page
+    assert "keep me" in page
+    assert wait_of(execution).answers == ()
 
 
 def test_answer_that_cannot_be_kept_is_told(client, person, review, settings):

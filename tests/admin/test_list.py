@@ -269,7 +269,7 @@ def test_no_table_is_counted(client, person, list_url, monkeypatch):
 
     counting = [query["sql"] for query in queries if "COUNT(" in query["sql"].upper()]
     assert counting
-    assert all("LIMIT 4" in sql or "LIMIT 1001" in sql for sql in counting)
+    assert all("LIMIT 4" in sql or "LIMIT 101" in sql for sql in counting)
     assert "There are 3+" in page
 
 

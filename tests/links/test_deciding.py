@@ -55,6 +55,19 @@ def test_person_is_the_links_whoever_is_logged_in(client, wait, ann, bob, links)
     assert answers(wait) == [(True, "ann", None)]
 
 
+def test_approval_that_has_to_say_more_is_left_to_the_inbox(client, asking, ann, links):
+    wait = asking("user:ann", response_schema={"type": "object"})
+    pair = links(wait, ann)
+
+    for ask in (client.get, client.post):
+        response = ask(pair.approve)
+        assert response.status_code == 409
+        assert "This takes more than a yes" in response.content.decode()
+    assert answers(wait) == []
+    assert client.post(pair.reject, {"comment": "no"}).status_code == 200
+    assert answers(wait) == [(False, "ann", "no")]
+
+
 def test_comment_that_is_too_long(client, wait, ann, links):
     response = client.post(links(wait, ann).approve, {"comment": "x" * 4001})
 

@@ -6,7 +6,16 @@ import pytest
 
 from django_workflows import get, run, start, wiring
 from django_workflows.models import WorkflowEvent
-from django_workflows.steps import Approval, Call, End, Parallel, Sleep, SubWorkflow, WaitForEvent
+from django_workflows.steps import (
+    Approval,
+    Call,
+    End,
+    Halt,
+    Parallel,
+    Sleep,
+    SubWorkflow,
+    WaitForEvent,
+)
 from tests.management.conftest import refused, seen, workflows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,6 +62,16 @@ def test_with_wait_it_is_driven_here(asking, settings):
     assert [cells[1] for cells in told.cells[:-1]] == ["step.completed ask", "step.completed done"]
     assert told.cells[-1][3] == "completed"
     assert get(halted).result == {"n": 7}
+
+
+def test_response_that_is_not_what_the_step_asks_for(registered):
+    asked = run(registered("asks", ask=Halt("?", response_schema={"type": "integer"})))
+
+    code, said = refused("resume", asked.execution_id, "--response", '"7"')
+
+    assert code == 2
+    assert "'7' is not of type 'integer'" in said
+    assert workflows("resume", asked.execution_id, "--response", "7").code == 0
 
 
 def test_with_wait_the_code_tells_the_end(order):

@@ -47,6 +47,25 @@ def test_resume_again_is_a_conflict_with_who_and_when(root, halted):
     assert "was answered by root at" in told["detail"]
 
 
+@pytest.mark.parametrize(
+    ("response", "errors"),
+    [
+        ({"lines": [{"n": "x"}]}, {"lines.0.n": ["'x' is not of type 'integer'"]}),
+        ("x", ["'x' is not of type 'object'"]),
+    ],
+)
+def test_response_that_is_not_what_the_step_asks_for(root, registered, response, errors):
+    line = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    lines = {"type": "object", "properties": {"lines": {"type": "array", "items": line}}}
+    asked = run(registered("asks", ask=Halt("?", response_schema=lines))).execution_id
+
+    reply = post(root, asked, "resume", {"response": response})
+
+    assert reply.status_code == 400
+    assert reply.json() == {"response": errors}
+    assert post(root, asked, "resume", {"response": {"lines": []}}).status_code == 200
+
+
 def test_resume_of_an_approval_is_refused(root, asking):
     reply = post(root, asking(), "resume", {"response": "yes"})
 

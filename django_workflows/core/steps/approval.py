@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from django_workflows.core import schemas
 from django_workflows.core.execution import HaltResult, State, StepOutcome
 from django_workflows.core.expressions import Reference, references, resolve
 from django_workflows.core.steps.base import Run, Step, StepOptions, duration
@@ -28,7 +29,8 @@ class Approval(Step):
     without any, everybody who may resume may decide. ``required`` approvals settle it, or one
     rejection. The output is ``{"approved", "by", "response", "at"}``. A rejection goes to
     ``on_reject``, or raises Rejected; ``timeout`` (seconds or a timedelta) goes to ``on_timeout``,
-    or raises WaitTimeout.
+    or raises WaitTimeout. An approval whose response breaks ``response_schema``, a JSON Schema, is
+    refused with a ResponseError; a rejection may say anything.
     """
 
     type = "approval"
@@ -47,6 +49,7 @@ class Approval(Step):
         on_reject: str | None = None,
         on_timeout: str | None = None,
         response_key: str | None = None,
+        response_schema: Mapping[str, Any] | None = None,
         **options: Unpack[StepOptions],
     ) -> None:
         super().__init__(**options)
@@ -60,6 +63,7 @@ class Approval(Step):
         self.on_reject = on_reject
         self.on_timeout = on_timeout
         self.response_key = response_key
+        self.response_schema = response_schema
 
     @classmethod
     def from_document(cls, reader: StepReader) -> Self:
@@ -79,6 +83,7 @@ class Approval(Step):
             on_reject=reader.key("on_reject"),
             on_timeout=reader.key("on_timeout"),
             response_key="response",
+            response_schema=reader.mapping("response_schema") or None,
             **reader.options(output=None),
         )
 
@@ -112,7 +117,7 @@ class Approval(Step):
             "required": self.required,
         }
         return HaltResult(
-            data=data,
+            data=schemas.asking(data, self.response_schema),
             prompt=prompt,
             kind=WaitKind.APPROVAL,
             wake_at=after(now, self.wait_for),
@@ -138,6 +143,7 @@ class Approval(Step):
 
     def problems(self) -> Iterator[str]:
         """See Step.problems()."""
+        yield from schemas.problems("response_schema", self.response_schema)
         if self.required < 1:
             yield f"required must be at least 1, not {self.required}"
         people = {approver for approver in self.approvers if approver.startswith("user:")}

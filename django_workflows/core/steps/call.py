@@ -13,10 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast, overload
 
 from asgiref.sync import async_to_sync
-from jsonschema.exceptions import SchemaError
 from jsonschema.validators import Draft202012Validator
 
-from django_workflows.core import codec
+from django_workflows.core import codec, schemas
 from django_workflows.core.execution import (
     ContinueResult,
     HaltResult,
@@ -38,14 +37,24 @@ def goto(step: str, output: Any = None) -> ContinueResult:
     return ContinueResult(next_step=step, output=output)
 
 
-def halt(reason: str, *, resume_step: str | None = None, **data: Any) -> HaltResult:
+def halt(
+    reason: str,
+    *,
+    resume_step: str | None = None,
+    response_schema: Mapping[str, Any] | None = None,
+    **data: Any,
+) -> HaltResult:
     """
     Return this from a method step to stop until the execution is resumed.
 
     The flow then goes on at ``resume_step``, or at the step's next; the response is the step's
-    output. ``data`` is shown to whoever answers.
+    output. ``data`` is shown to whoever answers; an answer that breaks ``response_schema``, a JSON
+    Schema, is refused. Raise StepError where that is none.
     """
-    return HaltResult(data={"reason": reason, **data}, prompt=reason, resume_step=resume_step)
+    for problem in schemas.problems("response_schema", response_schema):
+        raise StepError(f"halt({reason!r}): {problem}")
+    told = schemas.asking({"reason": reason, **data}, response_schema)
+    return HaltResult(data=told, prompt=reason, resume_step=resume_step)
 
 
 class Call(Step):
@@ -208,11 +217,7 @@ class Call(Step):
         work: object = self.work
         if work is not None and not callable(work):
             yield f"service {self.service!r} is not callable"
-        if self.output_schema is not None:
-            try:
-                Draft202012Validator.check_schema(dict(self.output_schema))
-            except SchemaError as error:
-                yield f"output_schema is no JSON Schema: {error.message}"
+        yield from schemas.problems("output_schema", self.output_schema)
 
 
 @overload

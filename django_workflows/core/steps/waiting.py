@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from django_workflows.core import schemas
 from django_workflows.core.execution import ContinueResult, HaltResult, State, StepOutcome
 from django_workflows.core.expressions import Reference, references, resolve
 from django_workflows.core.steps.base import Run, Step, StepOptions, duration
@@ -21,7 +22,11 @@ LONGEST_TOPIC = 400
 
 
 class Halt(Step):
-    """Stop with ``reason`` and ``data`` until resumed; the response is the step's output."""
+    """
+    Stop with ``reason`` and ``data`` until resumed; the response is the step's output.
+
+    An answer that breaks ``response_schema``, a JSON Schema, is refused with a ResponseError.
+    """
 
     type = "halt"
     waits = True
@@ -32,12 +37,14 @@ class Halt(Step):
         *,
         data: Mapping[str, Any] | None = None,
         resume_step: str | None = None,
+        response_schema: Mapping[str, Any] | None = None,
         **options: Unpack[StepOptions],
     ) -> None:
         super().__init__(**options)
         self.reason = reason
         self.data = data or {}
         self.resume_step = resume_step
+        self.response_schema = response_schema
 
     @classmethod
     def from_document(cls, reader: StepReader) -> Self:
@@ -46,6 +53,7 @@ class Halt(Step):
             reader.text("reason", "Halted"),
             data=reader.mapping("data"),
             resume_step=reader.key("resume_step"),
+            response_schema=reader.mapping("response_schema") or None,
             **reader.options(output="response"),
         )
 
@@ -54,7 +62,8 @@ class Halt(Step):
         if run.answer is not None:
             return self.proceed(state, run.answer.response, to=self.resume_step)
         reason = resolve(self.reason, state)
-        data = {"reason": reason, **resolve(self.data, state)}
+        told = {"reason": reason, **resolve(self.data, state)}
+        data = schemas.asking(told, self.response_schema)
         return self.stop(state, HaltResult(data=data, prompt=str(reason)))
 
     def targets(self) -> Iterator[str]:
@@ -65,6 +74,10 @@ class Halt(Step):
     def references(self) -> Iterator[Reference]:
         """See Step.references()."""
         return references([self.reason, self.data])
+
+    def problems(self) -> Iterator[str]:
+        """See Step.problems()."""
+        return schemas.problems("response_schema", self.response_schema)
 
 
 class Sleep(Step):
