@@ -25,6 +25,7 @@ from django_workflows.core.engine import Engine
 from django_workflows.core.engine.answering import find_wait
 from django_workflows.core.execution import Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.explaining import explained
+from django_workflows.core.ids import derived_id, new_id
 from django_workflows.core.waits import Answer, InboxEvent
 from django_workflows.core.workflow import Workflow, install, registry
 from django_workflows.exceptions import InvalidTransition, PayloadError
@@ -214,27 +215,42 @@ def resume(
     return engine.result(str(execution_id))
 
 
-def send_event(name: str, key: Any = "", data: Any = None, by: Any = None) -> InboxEvent:
+def send_event(
+    name: str,
+    key: Any = "",
+    data: Any = None,
+    by: Any = None,
+    *,
+    idempotency_key: str | None = None,
+) -> InboxEvent:
     """
     Send an event to the oldest WaitForEvent that asks for ``name`` and ``key``.
 
     One that comes before its wait is kept until then. It is delivered when the transaction
-    commits. Raise PayloadError where ``data`` cannot be kept.
+    commits. Sent again with the same ``idempotency_key``, the id that a webhook gives its message,
+    it is the first one: that is returned, for as long as it is kept. Raise PayloadError where
+    ``data`` cannot be kept.
     """
     if not name or ":" in name:
         raise PayloadError("name", f"event {name!r} must be a name without a colon")
+    once: object = idempotency_key
+    if once is not None and not (isinstance(once, str) and once):
+        raise PayloadError("idempotency_key", f"{once!r} must be a text, not empty")
     store = wiring.store()
+    key = "" if key is None else str(key)
     event = InboxEvent(
+        id=derived_id("event", name, key, idempotency_key) if idempotency_key else new_id(),
         name=name,
-        key="" if key is None else str(key),
+        key=key,
         data=storable("data", data),
         by=label(by),
         sent_at=clock.now(),
     )
     chore = Chore(kind=ChoreKind.DELIVER, target=event.topic)
-    store.add_event(event, chore)
-    wiring.do_on_commit([chore])
-    return event
+    kept = store.add_event(event, chore)
+    if kept is event:
+        wiring.do_on_commit([chore])
+    return kept
 
 
 def wait(execution_id: str, timeout: float | None = None) -> ExecutionResult:

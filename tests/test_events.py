@@ -28,6 +28,27 @@ def test_event_wakes_what_waits_for_it(paying):
     assert wiring.store().waits(halted.execution_id)[0].answer.by == "alice"
 
 
+def test_event_that_is_sent_again_with_its_key_is_the_first(paying):
+    first, second = paying.run(order=7), paying.run(order=7)
+
+    sent = send_event("paid", key=7, data="one", idempotency_key="webhook-1")
+    again = send_event("paid", key=7, data="again", idempotency_key="webhook-1")
+
+    assert (again.id, again.data) == (sent.id, "one")
+    assert api.get(first.execution_id).result == "one"
+    assert api.get(second.execution_id).status == ExecutionStatus.HALTED
+    assert send_event("paid", key=8, idempotency_key="webhook-1").id != sent.id
+    assert send_event("sent", key=7, idempotency_key="webhook-1").id != sent.id
+
+
+@pytest.mark.parametrize("key", ["", 7, b"x"])
+def test_idempotency_key_that_is_none_is_refused(key):
+    with pytest.raises(PayloadError, match="idempotency_key"):
+        send_event("paid", idempotency_key=key)
+
+    assert not WorkflowEvent.objects.exists()
+
+
 def test_event_that_came_first_is_not_lost(paying):
     send_event("paid", key=7, data="early")
 

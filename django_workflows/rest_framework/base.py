@@ -124,7 +124,10 @@ class WorkflowsView(GenericViewSet[Any]):
     def _refuse_key(self, request: Request) -> None:
         # Who sends one counts on it: to leave it unread might do a thing twice.
         if IDEMPOTENCY_KEY in request.headers:
-            raise bad_header(IDEMPOTENCY_KEY, _("Is not kept here; only starts and answers are."))
+            raise bad_header(
+                IDEMPOTENCY_KEY,
+                _("Is kept of starts, answers and events, not here."),
+            )
 
 
 def executions(user: Any) -> ExecutionQuerySet:

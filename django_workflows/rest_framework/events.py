@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_workflows import api
+from django_workflows.core import codec
 from django_workflows.permissions import authorize
-from django_workflows.rest_framework.base import WorkflowsView, responses
+from django_workflows.rest_framework.base import REPEATABLE, WorkflowsView, responses
+from django_workflows.rest_framework.errors import Conflict
 from django_workflows.rest_framework.requests import WorkflowEventRequestSerializer
 from django_workflows.rest_framework.serializers import WorkflowEventSerializer
 
@@ -19,12 +22,22 @@ class EventViewSet(WorkflowsView):
 
     serializer_class = WorkflowEventSerializer
 
+    repeatable = frozenset({"create"})
+
     @extend_schema(
         request=WorkflowEventRequestSerializer,
-        responses=responses({201: WorkflowEventSerializer}, 400),
+        parameters=[REPEATABLE],
+        responses=responses({201: WorkflowEventSerializer}, 400, 409),
     )
     def create(self, request: Request) -> Response:
         """Send an event to the oldest wait for its name and key, or keep it until there is one."""
         authorize(request.user, "resume")
-        event = api.send_event(**self.taken(WorkflowEventRequestSerializer), by=request.user)
+        fields = self.taken(WorkflowEventRequestSerializer)
+        key = self.idempotency_key
+        # Of this user alone, as that of a start.
+        once = None if key is None else f"rest:{request.user.pk}:{key}"
+        event = api.send_event(**fields, by=request.user, idempotency_key=once)
+        if codec.dumps(event.data) != codec.dumps(fields.get("data")):
+            message = _("This Idempotency-Key has sent event {id} with other data.")
+            raise Conflict(message.format(id=event.id), "key_taken", event=event.id)
         return Response(self.get_serializer(event).data, status.HTTP_201_CREATED)

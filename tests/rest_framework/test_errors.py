@@ -30,6 +30,7 @@ EXAMPLES = {
     exceptions.UnknownWorkflow: (("lost", []), 409),
     exceptions.InputError: (("w", {"n": "no number"}), 400),
     exceptions.PayloadError: (("output.a", "cannot be kept"), 400),
+    exceptions.ResponseError: (("x", "ask", {"n": "no number"}), 400),
     exceptions.StoreUnavailable: (("OrmStore", "gone"), 503),
     exceptions.ExecutionNotFound: (("x",), 404),
     exceptions.NotResumable: (("x", "it is not"), 409),

@@ -145,5 +145,26 @@ def test_event_takes_the_right_to_resume(client_of, user):
     assert send(client_of(user("able", "resume")), {"name": "paid"}).status_code == 201
 
 
-def test_event_keeps_no_key(root):
-    assert send(root, {"name": "paid"}, **{"Idempotency-Key": "k"}).status_code == 400
+def test_event_is_sent_once_for_each_key_of_a_user(root, client_of, user):
+    body = {"name": "paid", "key": "7", "data": {"amount": {"$decimal": "9.90"}}}
+    once = {"Idempotency-Key": "k"}
+
+    first, again = send(root, body, **once), send(root, body, **once)
+    another = send(root, body, **{"Idempotency-Key": "l"})
+    others = send(client_of(user("able", "resume")), body, **once)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert len({reply.json()["id"] for reply in (first, another, others)}) == 3
+    assert WorkflowEvent.objects.count() == 3
+
+
+def test_key_of_an_event_with_other_data_is_a_conflict(root):
+    once = {"Idempotency-Key": "k"}
+    sent = send(root, {"name": "paid", "data": 1}, **once).json()
+
+    reply = send(root, {"name": "paid", "data": 2}, **once)
+
+    assert reply.status_code == 409
+    assert (reply.json()["code"], reply.json()["event"]) == ("key_taken", sent["id"])
+    assert WorkflowEvent.objects.get().data == 1

@@ -58,7 +58,7 @@ def test_says_what_can_be_repeated(document):
         if "Idempotency-Key" in json.dumps(methods)
     }
 
-    assert repeatable == {"executions", "resume", "approve", "reject", "decide"}
+    assert repeatable == {"executions", "resume", "approve", "reject", "decide", "events"}
 
 
 def test_stream_is_one(document):

@@ -17,8 +17,13 @@ class KeepsInbox(ABC):
     """See Store."""
 
     @abstractmethod
-    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> None:
-        """Keep an event until a wait takes it; and, as one with it, a chore."""
+    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> InboxEvent:
+        """
+        Keep an event until a wait takes it; and, as one with it, a chore. Return it.
+
+        Where one of this id is kept already, taken or not, that is returned, and nothing is
+        written.
+        """
 
     @abstractmethod
     def next_event(self, topic: str) -> InboxEvent | None:

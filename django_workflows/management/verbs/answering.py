@@ -114,6 +114,9 @@ class Send(Verb):
         parser.add_argument("event", type=named, metavar="EVENT", help="its name")
         parser.add_argument("key", nargs="?", default="", metavar="KEY", help="whom it is about")
         add_json(parser, "--data", "what the step that waits gets as its output")
+        parser.add_argument(
+            "--idempotency-key", metavar="KEY", help="sent again with the same one, it is the first"
+        )
         add_as(parser)
 
     def run(self, options: Mapping[str, Any], out: Output) -> int:
@@ -122,7 +125,13 @@ class Send(Verb):
         if user is not None:
             authorize(user, "resume")
         data = None if options["data"] is None else json_of("--data", options["data"])
-        event = api.send_event(options["event"], options["key"], data, by=user)
+        event = api.send_event(
+            options["event"],
+            options["key"],
+            data,
+            by=user,
+            idempotency_key=options["idempotency_key"],
+        )
         if options["json"]:
             write_json(out, event.to_dict())
         else:

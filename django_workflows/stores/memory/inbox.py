@@ -17,11 +17,14 @@ from django_workflows.stores.memory.rows import Rows
 class Inbox(Rows):
     """The part of MemoryStore that knows of what belongs to no execution."""
 
-    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> None:
+    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> InboxEvent:
         with self._journal.block():
+            if event.id in self._events:
+                return self._events[event.id].read()
             self._journal.put(self._events, event.id, Row.of(event))
             if chore is not None:
                 self._leave(chore)
+        return event
 
     def next_event(self, topic: str) -> InboxEvent | None:
         with self._journal.lock:

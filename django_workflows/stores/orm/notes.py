@@ -28,11 +28,14 @@ class OrmNotes(OrmRows):
     # Events -------------------------------------------------------------------------------------
 
     @answers
-    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> None:
+    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> InboxEvent:
         connection, tables = self._connection, self._tables
         left = [] if chore is None else [chore]
         rest = list(tables.chores.insert_all(connection, left, guarded=True))
-        write_guarded(connection, tables.events.insert(connection, event), rest)
+        if write_guarded(connection, tables.events.insert(connection, event), rest):
+            return event
+        row = self._events.filter(id=canonical(event.id) or NOBODY).first()
+        return event if row is None else row.to_core()
 
     @answers
     def next_event(self, topic: str) -> InboxEvent | None:

@@ -15,17 +15,19 @@ from django_workflows.stores.redis.connection import RedisConnection
 from django_workflows.stores.redis.lua import PRELUDE
 from django_workflows.stores.redis.rows import cells, left, record, score, text
 
-#: id, topic, cells, chores. Sent again, it neither gives an event back nor leaves a chore anew.
+#: id, topic, cells, chores -> the row that is there already, or none. Sent again, it neither gives
+#: an event back nor leaves a chore anew.
 _ADD_EVENT = (
     PRELUDE
     + """
 local id = ARGV[2]
 local row = key('event', id)
-if redis.call('EXISTS', row) == 1 then return end
+if redis.call('EXISTS', row) == 1 then return rows('event', {id}) end
 put(row, cjson.decode(ARGV[4]))
 local is = pick(row, 'sent_at', 'taken_by')
 if is.taken_by == 'null' then redis.call('ZADD', key('inbox', ARGV[3]), is.sent_at, id) end
 leave(cjson.decode(ARGV[5]))
+return {}
 """
 )
 
@@ -58,9 +60,10 @@ finish(ARGV[2])
 class RedisInbox(RedisConnection):
     """The part of RedisStore that keeps what belongs to no execution, or not yet."""
 
-    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> None:
+    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> InboxEvent:
         chores = [] if chore is None else [chore]
-        self._run(_ADD_EVENT, event.id, event.topic, text(cells(event)), text(left(chores)))
+        found = self._run(_ADD_EVENT, event.id, event.topic, text(cells(event)), text(left(chores)))
+        return record(InboxEvent, found[0]) if found else event
 
     def next_event(self, topic: str) -> InboxEvent | None:
         for row in self._run(_NEXT_EVENT, topic):

@@ -28,7 +28,7 @@ from django_workflows.stores.sqlalchemy.children import SqlAlchemyChildren
 from django_workflows.stores.sqlalchemy.columns import row
 from django_workflows.stores.sqlalchemy.driving import SqlAlchemyDriving
 from django_workflows.stores.sqlalchemy.purging import SqlAlchemyPurging
-from django_workflows.stores.sqlalchemy.reading import load, oldest_waits, records
+from django_workflows.stores.sqlalchemy.reading import load, matching, oldest_waits, records
 from django_workflows.stores.sqlalchemy.tables import metadata
 from django_workflows.stores.sqlalchemy.transactions import Transactions, connect
 
@@ -152,15 +152,18 @@ class SqlAlchemyStore(SqlAlchemyChildren, SqlAlchemyDriving, SqlAlchemyPurging):
 
     # Events, chores, presence and versions ------------------------------------------------------
 
-    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> None:
+    def add_event(self, event: InboxEvent, chore: Chore | None = None) -> InboxEvent:
         values = row(event) | {"topic": event.topic}
         left = [] if chore is None else [row(chore)]
 
-        def write(connection: sa.Connection) -> None:
-            writing.insert_rows(connection, tables.events, [values])
+        def write(connection: sa.Connection) -> InboxEvent:
+            if not writing.insert_new_rows(connection, tables.events, [values]):
+                is_it = matching(tables.events, id=event.id)
+                return next(iter(records(connection, InboxEvent, is_it)), event)
             writing.insert_rows(connection, tables.chores, left)
+            return event
 
-        self.transactions.write(write)
+        return self.transactions.write(write)
 
     def finish_chore(self, chore_id: str) -> None:
         self._delete(tables.chores, chore_id)

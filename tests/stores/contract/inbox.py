@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.decisions import Change, take
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.waits import Answer, Cause, WaitKind, WaitStatus
@@ -42,6 +43,23 @@ class InboxContract(Threads):
         store.add_event(event)
 
         assert exact(store.next_event(TOPIC).to_dict()) == exact(event.to_dict())
+
+    def test_an_event_is_returned_once_it_is_kept(self, store):
+        event = make_event()
+
+        assert store.add_event(event) is event
+
+    def test_an_event_of_a_known_id_is_the_one_that_is_kept(self, store):
+        first = make_event(data="first")
+        again = replace(first, data="again", sent_at=at(60))
+        store.add_event(first)
+        chore = Chore(kind=ChoreKind.DELIVER, target=again.topic, due_at=at(0))
+
+        kept = store.add_event(again, chore)
+
+        assert exact(kept.to_dict()) == exact(first.to_dict())
+        assert exact(store.next_event(TOPIC).to_dict()) == exact(first.to_dict())
+        assert store.chores(at(0)) == []
 
     def test_the_oldest_event_is_next(self, store):
         for age in (3, 1, 2):
