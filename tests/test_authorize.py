@@ -7,8 +7,15 @@ from django.db.models import Q
 from django_workflows import resume, run, wiring
 from django_workflows.exceptions import NotAllowed
 from django_workflows.models import WorkflowExecution, WorkflowWait
-from django_workflows.permissions import ACTIONS, Policy, authorize, may
-from django_workflows.steps import Approval, Call
+from django_workflows.permissions import (
+    ACTIONS,
+    Policy,
+    authorize,
+    authorize_answer,
+    may,
+    sees_all,
+)
+from django_workflows.steps import Approval, Call, Halt, Parallel
 
 pytestmark = pytest.mark.django_db
 
@@ -146,3 +153,64 @@ def test_project_narrows_the_rights(settings, execution, asking):
     assert may(user, "start", workflow_id="plain")
     assert not may(user, "start", workflow_id="other")
     assert sees(make_user("ann"), other)  # who is asked, whatever the policy says
+
+
+# Answers ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(registered):
+    """An execution that asks ann, and beside that nobody."""
+    both = Parallel(left=Approval("?", approvers=["user:ann"]), right=Approval("?"))
+    execution = wiring.store().load(run(registered("two", both=both)).execution_id)
+    waits = wiring.store().waits(execution.id)
+    return execution, *sorted(waits, key=lambda wait: not wait.approvers)
+
+
+def test_whom_one_approval_asks_answers_that_one(two):
+    execution, named, unnamed = two
+    ann = make_user("ann")
+
+    authorize_answer(ann, execution, named)
+    with pytest.raises(NotAllowed, match=r"ann may not decide .*decide_workflowexecution"):
+        authorize_answer(ann, execution, unnamed)
+
+
+def test_who_may_decide_answers_what_names_nobody(two):
+    execution, named, unnamed = two
+    able = make_user("able", "decide")
+
+    authorize_answer(able, execution, unnamed)
+    with pytest.raises(NotAllowed, match=r"able may not decide .*which asks user:ann"):
+        authorize_answer(able, execution, named)
+
+
+def test_what_is_no_approval_takes_the_right_to_resume(registered):
+    execution = wiring.store().load(run(registered("halts", ask=Halt("?"))).execution_id)
+    [wait] = wiring.store().waits(execution.id)
+
+    authorize_answer(make_user("able", "resume"), execution, wait)
+    with pytest.raises(NotAllowed, match="may not resume"):
+        authorize_answer(make_user("decider", "decide"), execution, wait)
+
+
+@pytest.mark.parametrize("is_superuser", [False, True])
+def test_who_is_not_active_answers_nothing(two, is_superuser):
+    execution, *waits = two
+    gone = make_user("ann", *ACTIONS, is_active=False, is_superuser=is_superuser)
+
+    for wait in waits:
+        for user in (gone, AnonymousUser()):
+            with pytest.raises(NotAllowed):
+                authorize_answer(user, execution, wait)
+
+
+def test_who_sees_all(settings):
+    viewer, starter = make_user("viewer", "view"), make_user("starter", "start")
+
+    assert sees_all(viewer)
+    assert sees_all(User.objects.create_superuser("root"))
+    assert not sees_all(starter)
+    assert not sees_all(AnonymousUser())
+    settings.WORKFLOWS = {**settings.WORKFLOWS, "POLICY": f"{__name__}.OneWorkflow"}
+    assert not sees_all(viewer)

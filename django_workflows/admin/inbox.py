@@ -30,8 +30,10 @@ from django_workflows.admin.forms import AnswerForm, answer_form
 from django_workflows.admin.readable import readable
 from django_workflows.core import clock
 from django_workflows.core.ids import canonical
+from django_workflows.core.waits import WaitStatus
 from django_workflows.exceptions import NotAllowed, ResponseError, WorkflowError
 from django_workflows.models import WorkflowExecution, WorkflowWait
+from django_workflows.permissions import authorize_answer
 
 #: So many are shown on one page.
 PAGE_SIZE = 20
@@ -80,8 +82,10 @@ class InboxPage(Page):
         waits = list(_after(all_of_them, request)[: PAGE_SIZE + 1])
         shown, more = waits[:PAGE_SIZE], waits[PAGE_SIZE:]
         is_whole = is_first and not more
+        subjects = {wait.execution.subject for wait in shown}
+        links = texts.subject_links(request, self.admin_site, subjects)
         return {
-            "asked": [asked(request, self.admin_site, wait, bound) for wait in shown],
+            "asked": [asked(wait, links[wait.execution.subject], bound) for wait in shown],
             "count": reports.Count(len(shown))
             if is_whole
             else reports.count_of(all_of_them, INBOX_CAP),
@@ -97,6 +101,8 @@ class InboxPage(Page):
         if wait is None or approved is None:
             messages.error(request, _("This approval is not open for you any more."))
             return self._back(request)
+        if wait.status == WaitStatus.OPEN:  # else it is told who was quicker
+            authorize_answer(request.user, wait.execution.to_core(), wait.to_core())
         form = answer_form(wait, request.POST)
         if not form.is_valid(approved=approved):
             return self._again(request, form)
@@ -114,7 +120,8 @@ class InboxPage(Page):
             form.refuse(error)
             return self._again(request, form)
         except WorkflowError as error:
-            messages.error(request, str(error))
+            about = {"prompt": wait.prompt or wait.step, "error": texts.told(error)}
+            messages.error(request, _("%(prompt)s: %(error)s") % about)
         else:
             messages.success(request, _told(request, wait, approved=approved))
         return self._back(request)
@@ -134,9 +141,7 @@ class InboxPage(Page):
         return HttpResponseRedirect(self.url())
 
 
-def asked(
-    request: HttpRequest, site: Any, wait: WorkflowWait, bound: AnswerForm | None = None
-) -> Asked:
+def asked(wait: WorkflowWait, subject: SafeString | str, bound: AnswerForm | None = None) -> Asked:
     """Return an approval as it is shown; ``bound`` takes the place of its own form."""
     context = wait.data.get("context")
     form = bound if bound is not None and bound.wait_id == wait.pk else answer_form(wait)
@@ -144,7 +149,7 @@ def asked(
         wait=wait,
         form=form,
         url=reverse(f"admin:{EXECUTION}", args=[wait.execution_id]),
-        subject=texts.subject_link(request, site, wait.execution.subject),
+        subject=subject,
         age=texts.age(wait.opened_at),
         deadline=texts.moment(wait.wake_at),
         is_late=wait.wake_at is not None and wait.wake_at < clock.now(),

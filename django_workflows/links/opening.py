@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.signing import BadSignature, SignatureExpired
-from django.utils.formats import localize
+from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
@@ -17,7 +17,7 @@ from django_workflows.core.execution import Execution
 from django_workflows.core.waits import Answer, Cause, Wait, WaitStatus
 from django_workflows.exceptions import ExecutionNotFound, NotAllowed
 from django_workflows.links.tokens import Link
-from django_workflows.permissions import authorize, permit
+from django_workflows.permissions import authorize_answer, permit
 
 
 class Closed(Exception):
@@ -51,8 +51,7 @@ def opened(token: str) -> Opened:
     execution, wait = _asked(link)
     try:
         permit(person, wiring.store().entries)(execution, wait)
-        if not wait.approvers:  # then it takes the permission; see permissions.authorize()
-            authorize(person, "decide", execution)
+        authorize_answer(person, execution, wait)
     except NotAllowed as error:
         raise _refused() from error
     refuse_closed(wait, person)
@@ -125,7 +124,9 @@ def refuse_closed(wait: Wait, person: Any) -> None:
 
 def _told(answer: Answer, *, own: bool) -> str:
     """Say who decided what, and when."""
-    facts = {"by": answer.by or _("Somebody"), "at": localize(localtime(answer.at))}
+    # Without a full stop at its end, as local forms may have, since a sentence ends with it.
+    at = date_format(localtime(answer.at), "D Y-m-d H:i T")
+    facts = {"by": answer.by or _("Somebody"), "at": at}
     if answer.cause != Cause.PERSON:
         return _("Nobody decided in time: it was closed on %(at)s.") % facts
     if own and answer.approved:

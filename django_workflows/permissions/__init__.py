@@ -16,7 +16,7 @@ from django_workflows import wiring
 from django_workflows.conf import settings
 from django_workflows.core.decisions import open_waits
 from django_workflows.core.execution import Execution
-from django_workflows.core.waits import WaitKind
+from django_workflows.core.waits import Wait, WaitKind
 from django_workflows.exceptions import NotAllowed
 from django_workflows.permissions.approvers import asks, label, permit, refuse_decision
 from django_workflows.permissions.policy import ACTIONS, Policy, asked_of, permission_for
@@ -25,12 +25,14 @@ __all__ = [
     "ACTIONS",
     "Policy",
     "authorize",
+    "authorize_answer",
     "label",
     "may",
     "permission_for",
     "permit",
     "policy",
     "refuse_decision",
+    "sees_all",
     "visible",
 ]
 
@@ -51,15 +53,16 @@ def may(
 
     ``execution`` is a record or its row; without one, ask for a ``workflow_id`` (as for "start"),
     or for neither: whether such a thing may be offered at all. Who is asked by an open approval of
-    the execution may view it and decide, whatever the policy says.
+    the execution may view it and decide that one, whatever the policy says; which of several
+    waits somebody may answer, authorize_answer() says.
     """
     if action not in ACTIONS:
         raise ValueError(f"Unknown action {action!r}; there are {', '.join(ACTIONS)}.")
-    if not (user.is_authenticated and user.is_active):
+    if not is_somebody(user):
         return False
     if execution is not None:
         workflow_id = execution.workflow_id
-    if policy().allows(user, action, workflow_id=workflow_id, execution=execution):
+    if _allows(user, action, execution, workflow_id):
         return True
     return execution is not None and action in {"view", "decide"} and _is_asked(user, execution)
 
@@ -68,19 +71,56 @@ def authorize(
     user: Any, action: str, execution: Execution | None = None, *, workflow_id: str | None = None
 ) -> None:
     """Raise NotAllowed, naming the permission that is missing, where ``may()`` says no."""
-    if may(user, action, execution, workflow_id=workflow_id):
-        return
+    if not may(user, action, execution, workflow_id=workflow_id):
+        raise _refused(user, action, execution, workflow_id)
+
+
+def authorize_answer(user: Any, execution: Execution, wait: Wait) -> None:
+    """
+    Raise NotAllowed where ``user`` may not answer ``wait``, one of those of ``execution``.
+
+    An approval that names its approvers is theirs. One that names nobody takes the right to decide,
+    which whom another approval of the same execution asks need not have; and all else the right to
+    resume. Ask of the wait that is then answered, by its id: of an execution's child, of the child.
+    """
+    if wait.kind != WaitKind.APPROVAL:
+        authorize(user, "resume", execution)
+    elif wait.approvers and is_somebody(user):
+        refuse_decision(user, execution, wait)
+    elif not _allows(user, "decide", execution, execution.workflow_id):
+        raise _refused(user, "decide", execution, None)
+
+
+def is_somebody(user: Any) -> bool:
+    """Say whether ``user`` is logged in, with an account that is active; others have no rights."""
+    return bool(user.is_authenticated and user.is_active)
+
+
+def _allows(user: Any, action: str, execution: Execution | None, workflow_id: str | None) -> bool:
+    return is_somebody(user) and policy().allows(
+        user, action, workflow_id=workflow_id, execution=execution
+    )
+
+
+def _refused(
+    user: Any, action: str, execution: Execution | None, workflow_id: str | None
+) -> NotAllowed:
     who = label(user) or "Somebody who is not logged in"
     what = f"execution {execution.id}" if execution is not None else workflow_id or "workflows"
-    raise NotAllowed(
+    return NotAllowed(
         f"{who} may not {action} {what}: that takes the permission {permission_for(action)}, and a"
         " policy that allows it."
     )
 
 
+def sees_all(user: Any) -> bool:
+    """Say whether ``user`` may view every execution, and so be told numbers over all of them."""
+    return is_somebody(user) and not policy().visible(user)
+
+
 def visible(user: Any) -> Q:
     """Return the condition for rows of WorkflowExecution that ``user`` may view; see may()."""
-    if not (user.is_authenticated and user.is_active):
+    if not is_somebody(user):
         return _NOTHING
     allowed = policy().visible(user)
     return allowed | asked_of(user) if allowed else allowed

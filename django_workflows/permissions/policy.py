@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from django_workflows.core.control import VERBS
 from django_workflows.core.execution import Execution
@@ -74,5 +74,4 @@ def asked_of(user: AbstractUser) -> Q:
     # Late: the public functions may be imported before Django's apps are ready.
     from django_workflows.models import WorkflowWait
 
-    asking = WorkflowWait.objects.asking(approver_names(user)).filter(execution=OuterRef("pk"))
-    return Q(Exists(asking))
+    return WorkflowWait.objects.asking(approver_names(user)).executions()

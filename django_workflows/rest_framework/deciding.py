@@ -13,7 +13,7 @@ from django_workflows.core.engine.answering import find_wait
 from django_workflows.core.execution import Execution
 from django_workflows.core.waits import Answer, Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import AlreadyResumed, ExecutionNotFound, NotResumable
-from django_workflows.permissions import authorize, label
+from django_workflows.permissions import authorize, authorize_answer, label
 from django_workflows.permissions.approvers import asks
 
 
@@ -78,14 +78,16 @@ def answer(execution: Execution, said: Said, *, action: str) -> Decision:
     target, step = find_wait(store, execution.id, said.step)
     waits = store.waits(target)
     given = _given(waits, said, step) if said.is_repeatable else []
+    asked = store.load(target)
     try:
-        wait = choose_wait(store.load(target), waits, step)
+        wait = choose_wait(asked, waits, step)
     except NotResumable:
         if given:
             return given[-1]
         raise
     if given:
         return _same(given[-1], wait)
+    authorize_answer(said.user, asked, wait)
     try:
         api.resume(
             target, step=wait.id, approved=said.approved, response=said.response, by=said.user

@@ -5,13 +5,15 @@ from django.contrib.auth.decorators import login_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.formats import localize
+from django.utils.timezone import localtime
 from django.views.decorators.http import require_POST, require_safe
 
 from django_workflows import resume, start
 from django_workflows.core.waits import WaitKind, WaitStatus
-from django_workflows.exceptions import NotAllowed, NotResumable
+from django_workflows.exceptions import AlreadyResumed, NotAllowed, NotResumable
 from django_workflows.models import WorkflowWait
-from django_workflows.permissions import authorize, may
+from django_workflows.permissions import authorize, authorize_answer, may
 from shop.fulfilment import executions_of, fulfil, fulfilment_statuses
 from shop.models import Order
 from shop.panels import panels
@@ -76,15 +78,25 @@ def decide(request: HttpRequest, pk: int, wait: UUID) -> HttpResponse:
     comment = request.POST.get("comment", "").strip() or None
     try:
         if asked.status == WaitStatus.OPEN:  # else it is told who was quicker
-            authorize(request.user, "decide", asked.execution.to_core())
+            authorize_answer(request.user, asked.execution.to_core(), asked.to_core())
         resume(
             asked.execution_id, step=asked.pk, approved=approved, response=comment, by=request.user
         )
+    except AlreadyResumed as error:
+        messages.error(request, _too_late(asked, error, comment))
     except (NotAllowed, NotResumable) as error:
         messages.error(request, str(error))
     else:
         messages.success(request, "It is approved." if approved else "It is rejected.")
     return redirect(found)
+
+
+def _too_late(asked: WorkflowWait, error: AlreadyResumed, comment: str | None) -> str:
+    """Say who was first, and give back what was written: the page has an empty form by now."""
+    when = f" on {localize(localtime(error.at))}" if error.at else ""
+    who = f"{error.by} has decided" if error.by else "It was decided"
+    told = f"{asked.prompt or asked.step}: {who}{when} already. Nothing was changed."
+    return f"{told} You wrote: {comment}" if comment else told
 
 
 @login_required

