@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from django_workflows import wiring
 from django_workflows.admin.columns import top_step
+from django_workflows.admin.reached import reached
 from django_workflows.core import codec
-from django_workflows.core.execution import Execution
+from django_workflows.core.execution import Execution, ExecutionStatus
+from django_workflows.core.undoing import is_undone
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import InputError, PayloadError
 
@@ -57,9 +60,28 @@ class VerbForm(forms.Form):
         help_text=_("Kept in the history."),
     )
 
+    #: The revision that is shown: what has moved on since is looked at first.
+    revision = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    #: Whether it may be meant for what is under way, wherever that has come to by then.
+    follows: ClassVar[bool] = False
+
     def __init__(self, execution: Execution, verb: str, data: Any = None) -> None:
         super().__init__(data, auto_id=f"{verb}-%s")
         self.execution = execution
+        is_under_way = execution.status in {ExecutionStatus.PENDING, ExecutionStatus.RUNNING}
+        if not (self.follows and is_under_way):
+            self.initial["revision"] = execution.revision
+
+    @property
+    def expected_revision(self) -> str | None:
+        """Return the revision that was shown; None where any will do."""
+        return self.data.get("revision") or None
+
+    @property
+    def has_moved(self) -> bool:
+        """Say whether the execution is another than the form was shown for."""
+        return self.expected_revision not in {None, self.execution.revision}
 
     @property
     def step_names(self) -> list[str]:
@@ -75,14 +97,19 @@ class RetryForm(VerbForm):
     """Where to begin again, and with which input."""
 
     from_step = forms.ChoiceField(label=_("From step"), required=False)
-    input = JSONText(label=_("Input"), required=False)
+    # Compared with what was shown: left as it is, it does not undo what others have put there.
+    input = JSONText(label=_("Input"), required=False, show_hidden_initial=True)
     field_order = ("from_step", "input", "reason")
 
     def __init__(self, execution: Execution, verb: str, data: Any = None) -> None:
         super().__init__(execution, verb, data)
-        names = [(name, name) for name in self.step_names]
+        definition = registry[execution.workflow_id]
+        names = reached(definition, [execution.id], [execution.current_step])
         field: Any = self.fields["from_step"]
-        field.choices = [("", _("Where it ended")), *names]
+        # To go on where it ended would build on what is no more, and the engine refuses it.
+        field.required = is_undone(wiring.store(), execution, definition)
+        end = _("Choose: what it had done was undone") if field.required else _("Where it ended")
+        field.choices = [("", end), *((name, name) for name in names)]
         written = pretty(execution.input)
         is_short = len(written) <= MOST_PREFILLED
         self.initial["input"] = written if is_short else ""
@@ -93,7 +120,8 @@ class RetryForm(VerbForm):
     def given_input(self) -> Any:
         """Return the new input; None where it is to stay."""
         given = self.cleaned_data["input"]
-        return None if given is None or given == self.execution.input else given
+        is_kept = "input" not in self.changed_data or given == self.execution.input
+        return None if is_kept else given
 
     def refuse(self, error: InputError | PayloadError) -> None:
         """See VerbForm. Each error of the input is named with its field."""
@@ -107,6 +135,7 @@ class RetryForm(VerbForm):
 class ForkForm(VerbForm):
     """Where the new execution begins."""
 
+    follows = True
     from_step = forms.ChoiceField(label=_("From step"))
     field_order = ("from_step", "reason")
 
@@ -137,6 +166,7 @@ class SkipForm(ConfirmedForm):
 class CancelForm(ConfirmedForm):
     """Whether to undo what was done."""
 
+    follows = True
     compensate = forms.BooleanField(
         label=_("Undo its completed steps first (compensations)"), required=False
     )

@@ -62,22 +62,41 @@ def _retry(execution: Execution, form: Any, user: Any) -> Execution:
         input=form.given_input(),
         by=user,
         reason=said["reason"],
+        expected_revision=form.expected_revision,
     )
 
 
 def _skip(execution: Execution, form: Any, user: Any) -> Execution:
     said = form.cleaned_data
-    return api.skip(execution.id, output=said["output"], reason=said["reason"], by=user)
+    return api.skip(
+        execution.id,
+        output=said["output"],
+        reason=said["reason"],
+        by=user,
+        expected_revision=form.expected_revision,
+    )
 
 
 def _cancel(execution: Execution, form: Any, user: Any) -> Execution:
     said = form.cleaned_data
-    return api.cancel(execution.id, said["reason"], by=user, compensate=said["compensate"])
+    return api.cancel(
+        execution.id,
+        said["reason"],
+        by=user,
+        compensate=said["compensate"],
+        expected_revision=form.expected_revision,
+    )
 
 
 def _fork(execution: Execution, form: Any, user: Any) -> Execution:
     said = form.cleaned_data
-    return api.fork(execution.id, said["from_step"], by=user, reason=said["reason"])
+    return api.fork(
+        execution.id,
+        said["from_step"],
+        by=user,
+        reason=said["reason"],
+        expected_revision=form.expected_revision,
+    )
 
 
 VERBS: dict[str, Verb] = {
@@ -86,7 +105,7 @@ VERBS: dict[str, Verb] = {
         Verb(
             name="retry",
             title=_("Retry"),
-            help=_("Drive it again, from where it ended or from another step."),
+            help=_("Drive it again, from where it ended or from an earlier step."),
             done=_("Retried: it is %(status)s now."),
             form=RetryForm,
             statuses=_FAILED,

@@ -19,7 +19,6 @@ from django_workflows.admin.looking import RowPage, back, link_to, visible_execu
 from django_workflows.core.execution import Execution
 from django_workflows.core.waits import WaitKind, WaitStatus
 from django_workflows.exceptions import (
-    AlreadyResumed,
     ExecutionNotFound,
     InputError,
     NotAllowed,
@@ -29,7 +28,7 @@ from django_workflows.exceptions import (
     WorkflowError,
 )
 from django_workflows.models import WorkflowExecution, WorkflowWait
-from django_workflows.permissions import authorize
+from django_workflows.permissions import authorize, authorize_answer
 from django_workflows.permissions.approvers import asks
 
 
@@ -52,6 +51,8 @@ class ActPage(RowPage):
         row, verb = self._found(request, kwargs)
         execution = row.to_core()
         form = verb.form(execution, verb.name, request.POST)
+        if form.has_moved:
+            return self._show_as_it_is(request, row)
         if not form.is_valid():
             return self.show(request, self._context(row, verb, form))
         try:
@@ -62,11 +63,16 @@ class ActPage(RowPage):
         except NotAllowed:
             raise
         except WorkflowError as error:
-            messages.error(request, told(error))
+            messages.error(request, texts.told(error))
             return back(request, row.pk)
         status = api.get(changed.id).status  # it may have gone on here and now
         messages.success(request, verb.done % {"status": _(status.value)})
         return back(request, changed.id)
+
+    def _show_as_it_is(self, request: HttpRequest, row: WorkflowExecution) -> HttpResponse:
+        moved = _("It has moved on meanwhile, and is %(status)s now. Nothing was changed.")
+        messages.error(request, moved % {"status": _(row.status)})
+        return back(request, row.pk)
 
     def _found(self, request: HttpRequest, kwargs: Any) -> tuple[WorkflowExecution, Verb]:
         row = visible_execution(request, kwargs["execution_id"])
@@ -110,8 +116,9 @@ class AnswerPage(RowPage):
             return late
         row, wait = self._found(request, kwargs)
         execution = row.to_core()
-        action = "decide" if wait.kind == WaitKind.APPROVAL else "resume"
-        authorize(request.user, action, execution)
+        if wait.kind == WaitKind.CHILD:
+            raise NotAllowed(_("What a child asks is answered on the page of the child."))
+        authorize_answer(request.user, execution, wait.to_core())
         shown = shown_wait(request, execution, wait, request.POST)
         approved = _decision(wait, request.POST.get("decision", ""))
         if not shown.form.is_valid(approved=approved is not False):
@@ -133,7 +140,7 @@ class AnswerPage(RowPage):
             messages.error(request, str(error))
             return self.show(request, self._context(row, shown))
         except WorkflowError as error:
-            messages.error(request, told(error))
+            messages.error(request, texts.told(error))
             return back(request, row.pk)
         messages.success(request, _answered(wait, approved=approved))
         return back(request, row.pk)
@@ -165,7 +172,7 @@ def _late(request: HttpRequest, kwargs: dict[str, Any]) -> HttpResponse | None:
     try:
         api.resume(str(kwargs["execution_id"]), approved=True, step=closed.pk, by=request.user)
     except WorkflowError as error:
-        messages.error(request, told(error))
+        messages.error(request, texts.told(error))
     return back(request, kwargs["execution_id"])
 
 
@@ -187,11 +194,3 @@ def _answered(wait: WorkflowWait, *, approved: bool | None) -> str:
         return _("Answered %(step)s.") % {"step": wait.step}
     told = _("Approved %(step)s.") if approved else _("Rejected %(step)s.")
     return told % {"step": wait.step}
-
-
-def told(error: WorkflowError) -> str:
-    """Return an error as a message; of an answer that came late, who was first, and when."""
-    if isinstance(error, AlreadyResumed) and error.by and error.at:
-        late = _("%(by)s has answered %(step)s already, on %(at)s. Nothing was changed.")
-        return late % {"by": error.by, "step": error.step, "at": texts.exactly(error.at)}
-    return str(error)

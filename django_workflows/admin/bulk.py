@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -13,25 +11,25 @@ from django.contrib import admin, messages
 from django.core import signing
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from django_workflows import api, reports
+from django_workflows import reports
 from django_workflows.admin import texts
-from django_workflows.admin.base import Page, guarded, page, page_context
+from django_workflows.admin.base import Link, Page, guarded, page, page_context
+from django_workflows.admin.bulk_doing import Said, carry_out
 from django_workflows.admin.bulk_plan import (
     MOST_PLANNED,
     VERBS,
     Drafted,
     Plan,
     Preview,
-    Shown,
     Verb,
     current,
     draft,
 )
 from django_workflows.core.execution import ExecutionStatus
-from django_workflows.exceptions import WorkflowError
 from django_workflows.models import ExecutionQuerySet, WorkflowExecution
 from django_workflows.permissions import authorize, may
 
@@ -39,29 +37,11 @@ if TYPE_CHECKING:
     from django.contrib.admin import AdminSite
     from django.db.models import QuerySet
 
-#: So many are done in one request, and for no longer than so many seconds.
+#: So many are done in one request, if it does not take too long.
 MOST_AT_ONCE = 100
-MOST_SECONDS = 20.0
 
 #: The signed list of what a result page is about, for the counts that it keeps up to date.
 _DONE_SALT = "django_workflows.admin.bulk.done"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What the form asked for."""
-
-    reason: str
-    from_step: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What became of one item."""
-
-    shown: Shown
-    is_done: bool
-    text: str
 
 
 class VerbForm(forms.Form):
@@ -136,9 +116,9 @@ class BulkPage(Page):
         form = VerbForm(Preview(plan, request.user), request.POST)
         if not form.is_valid():
             drafted = Drafted(plan=plan, left_out=())
-            return self._show(request, preview_context(request, drafted, form))
+            return self.show(request, preview_context(request, drafted, form))
         most = 1 if "probe" in request.POST else MOST_AT_ONCE
-        return self._show(request, self._carried_out(request, plan, form, most))
+        return self.show(request, self._carried_out(request, plan, form, most))
 
     def _carried_out(
         self, request: HttpRequest, plan: Plan, form: VerbForm, most: int
@@ -159,9 +139,19 @@ class BulkPage(Page):
             "statuses": status_counts(ids, request.user),
         }
 
-    def _show(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
-        around = page_context(request, self.admin_site, current=self.name)
-        return TemplateResponse(request, self.template, {**around, "page": self, **context})
+    def show(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        """See Page.show(). It belongs to the page that led here: the list, or the failures."""
+        cluster = (request.POST if request.method == "POST" else request.GET).get("cluster")
+        around = page_context(
+            request, self.admin_site, current="executions" if cluster is None else "failures"
+        )
+        failures = Link(title=_("Failures"), url=reverse("admin:django_workflows_failures"))
+        around |= {"cluster": cluster, "parents": [] if cluster is None else [failures]}
+        if "preview" in context:
+            rows = [shown.execution for shown in context["preview"].sample if shown.execution]
+            texts.add_links(request, self.admin_site, rows)
+        whole = {**around, "title": self.title, "page": self, **context}
+        return TemplateResponse(request, self.template, whole)
 
     def _refuse(self, request: HttpRequest, why: str) -> HttpResponse:
         messages.error(request, why)
@@ -193,52 +183,6 @@ def preview_context(
         "button": plan.verb.doing % {"number": min(preview.number, MOST_AT_ONCE)},
         "form": form or VerbForm(preview),
     }
-
-
-def carry_out(verb: Verb, items: Iterator[Shown], user: Any, said: Said) -> Iterator[Result]:
-    """
-    Apply ``verb`` to each item that is as it was shown, and yield what became of it.
-
-    It stops when the request has taken long enough; one is always done.
-    """
-    until = time.monotonic() + MOST_SECONDS
-    for shown in items:
-        yield _applied(verb, shown, user, said)
-        if time.monotonic() > until:
-            return
-
-
-def _applied(verb: Verb, shown: Shown, user: Any, said: Said) -> Result:
-    if shown.changed:
-        return Result(shown=shown, is_done=False, text=_("Left as it is. ") + shown.changed)
-    try:
-        if not verb.decides:
-            authorize(user, verb.action, shown.execution)  # type: ignore[arg-type]  # a row does
-        _DO[verb.name](shown, user, said)
-    except WorkflowError as error:
-        return Result(shown=shown, is_done=False, text=str(error))
-    return Result(shown=shown, is_done=True, text=_("Done."))
-
-
-def _decide(shown: Shown, user: Any, said: Said, *, approved: bool) -> None:
-    # By the wait that was shown: a later step is never decided unseen.
-    api.resume(
-        shown.item.execution_id,
-        approved=approved,
-        response=said.reason or None,
-        step=shown.item.wait_id,
-        by=user,
-    )
-
-
-_DO: dict[str, Callable[[Shown, Any, Said], object]] = {
-    "retry": lambda shown, user, said: api.retry(
-        shown.item.execution_id, from_step=said.from_step, by=user, reason=said.reason
-    ),
-    "cancel": lambda shown, user, said: api.cancel(shown.item.execution_id, said.reason, by=user),
-    "approve": lambda shown, user, said: _decide(shown, user, said, approved=True),
-    "reject": lambda shown, user, said: _decide(shown, user, said, approved=False),
-}
 
 
 def _statuses(token: str, user: Any) -> Sequence[tuple[Any, int]]:
@@ -287,12 +231,7 @@ def _list_action(verb: Verb) -> Callable[..., HttpResponse]:
         def answer() -> HttpResponse:
             authorize_verb(request.user, verb)
             drafted = draft(verb, executions, request.user)
-            context = {
-                **page_context(request, site, current=BulkPage.name),
-                "page": BulkPage(site),
-                **preview_context(request, drafted),
-            }
-            return TemplateResponse(request, BulkPage.template, context)
+            return BulkPage(site).show(request, preview_context(request, drafted))
 
         return guarded(request, site, answer)
 

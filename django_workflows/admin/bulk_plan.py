@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_workflows import reports
+from django_workflows.admin.reached import reached
 from django_workflows.admin.texts import status_badge
 from django_workflows.core import clock
-from django_workflows.core.execution import ExecutionStatus
+from django_workflows.core.execution import ExecutionStatus, revision_of
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import NotAllowed
 from django_workflows.models import ExecutionQuerySet, WorkflowExecution, WorkflowWait
@@ -101,6 +102,11 @@ class Item:
     status: str
     fence: int  # grows whenever it is driven
     wait_id: str = ""
+
+    @property
+    def revision(self) -> str:
+        """Return Execution.revision as it was."""
+        return revision_of(self.fence, self.status)
 
     def changed(self, row: WorkflowExecution | None, waits: Mapping[str, WorkflowWait]) -> str:
         """Say in words how it is another than it was; nothing where it is the same."""
@@ -239,13 +245,17 @@ class Preview:
         self.more = self.number - len(self.sample)
         self.changed = sum(1 for shown in self.shown if shown.changed)
         self.breakdown = breakdown(self.shown)
-        self.steps = _steps({share.workflow_id for share in self.breakdown})
+        self.steps = _steps(self.shown) if plan.verb.name == "retry" else []
 
 
-def _steps(workflow_ids: Collection[str]) -> list[str]:
-    """Return the steps that all of the executions have: none, unless they are of one workflow."""
-    known = [registry[id_] for id_ in workflow_ids if id_ in registry]
-    return list(known[0].graph.steps) if len(known) == len(workflow_ids) == 1 else []
+def _steps(shown: Sequence[Shown]) -> list[str]:
+    """Return the steps that executions came to: none, unless they are all of one workflow."""
+    rows = [one.execution for one in shown if one.execution is not None]
+    ids = {row.workflow_id for row in rows}
+    known = [registry[id_] for id_ in ids if id_ in registry]
+    if not len(known) == len(ids) == 1:
+        return []
+    return reached(known[0], [row.id for row in rows], [row.current_step for row in rows])
 
 
 def breakdown(shown: Sequence[Shown]) -> list[Share]:

@@ -200,6 +200,11 @@ class Execution(Record):
     queue: str | None = None
     priority: int = 0  # higher goes first
 
+    @property
+    def revision(self) -> str:
+        """Return what is another after each claim, answer, end or verb; see revision_of()."""
+        return revision_of(self.fence, self.status)
+
     def to_state(self) -> State:
         """Return what a step would see now."""
         return State(
@@ -254,6 +259,16 @@ class Execution(Record):
             waits=tuple(waits),
             exception=exception,
         )
+
+
+def revision_of(fence: int, status: str) -> str:
+    """
+    Return what tells an execution as it was shown from one that has moved on.
+
+    An answer and a retry make it pending, and leave the fence as it is; under one fence it never
+    comes back to a status that it has left. What a driver does meanwhile is not told apart.
+    """
+    return f"{fence}-{status}"
 
 
 class EntryAction(StrEnum):

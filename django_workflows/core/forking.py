@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django_workflows.core import clock
-from django_workflows.core.control import entry_of_verb, new_deadline, refuse_unknown
+from django_workflows.core.control import (
+    entry_of_verb,
+    new_deadline,
+    own_step,
+    refuse_unknown,
+    refuse_unreached,
+    trail_of,
+)
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.execution import Entry, EntryAction, Execution
 from django_workflows.core.frames import Cursor
@@ -27,7 +34,8 @@ def forked(
     Return a new pending execution that begins at ``from_step``, with ctx as it was there.
 
     ctx is rebuilt from what the entries say the steps before had set. Raise InvalidTransition
-    where the execution never came to that step.
+    where the execution never came to that step, or where it lies behind an approval that was
+    decided for another input, or not in favour.
     """
     if definition.part_of is not None:
         raise InvalidTransition(
@@ -35,6 +43,8 @@ def forked(
         )
     refuse_unknown(definition, execution, from_step)
     ctx = context_at(definition, execution, history, from_step)
+    trail = trail_of(definition, execution, history)
+    refuse_unreached(execution, trail, from_step, "fork")
     now = clock.now()
     fork = Execution(
         id=new_id(),
@@ -58,6 +68,8 @@ def forked(
         "reason": reason,
         # Whose request it is still: none of them may approve it.
         "requesters": sorted(requesters(execution, history)),
+        # What lies behind it: another input is to be approved there first.
+        "approvals": trail.decided_before(from_step),
     }
     entry = entry_of_verb(fork, EntryAction.FORKED, by, step=from_step, output=told)
     return fork, entry
@@ -86,7 +98,7 @@ def context_at(
     for entry in history:
         if entry.action == EntryAction.FORKED and isinstance(entry.output, Mapping):
             ctx.update(entry.output.get("ctx", {}))  # it began with what others had set
-        if entry.step_id.partition("#")[0].partition("/")[0].partition("[")[0] == name:
+        if own_step(entry.step_id) == name:
             return ctx
         if entry.action not in {EntryAction.COMPLETED, EntryAction.SKIPPED}:
             continue

@@ -66,22 +66,34 @@ class WorkflowDecideSerializer(StrictSerializer):
     )
 
 
-class WorkflowRetrySerializer(StrictSerializer):
+class ExpectingSerializer(StrictSerializer):
+    """What is done to an execution as it was shown, where that is said."""
+
+    expected_revision = TextField(
+        required=False,
+        max_length=MOST_NAME,
+        help_text=_("Its `revision`; refused with 409 where it has moved on since."),
+    )
+
+
+class WorkflowRetrySerializer(ExpectingSerializer):
     """How a failed execution is to be driven again."""
 
-    from_step = TextField(required=False, help_text=_("Left out: the step that failed."))
+    from_step = TextField(
+        required=False, help_text=_("One that it came to. Left out: the step that failed.")
+    )
     input = TypedMappingField(required=False, help_text=_("Replaces the input."))
     reason = TextField(required=False, allow_blank=True, max_length=MOST_REASON)
 
 
-class WorkflowSkipSerializer(StrictSerializer):
+class WorkflowSkipSerializer(ExpectingSerializer):
     """What the step at which an execution stands is taken to have returned."""
 
     output = TypedJSONField(required=False, allow_null=True)
     reason = TextField(required=False, allow_blank=True, max_length=MOST_REASON)
 
 
-class WorkflowCancelSerializer(StrictSerializer):
+class WorkflowCancelSerializer(ExpectingSerializer):
     """How an execution is to end."""
 
     reason = TextField(required=False, allow_blank=True, max_length=MOST_REASON)
@@ -90,7 +102,7 @@ class WorkflowCancelSerializer(StrictSerializer):
     )
 
 
-class WorkflowForkSerializer(StrictSerializer):
+class WorkflowForkSerializer(ExpectingSerializer):
     """Where a new execution is to begin, with the variables as they were there."""
 
     from_step = TextField()

@@ -7,7 +7,7 @@ from django_workflows import api
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.exceptions import PayloadError
 from django_workflows.models import WorkflowExecution
-from django_workflows.steps import Approval, Assign, Call, Halt
+from django_workflows.steps import Approval, Assign, Call, End, Halt
 from tests.factories import WorkflowExecutionFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +133,23 @@ def test_long_input_is_not_written_into_the_form(person, client):
 
     assert "xxxx" not in page
     assert "too long to be shown" in page
+
+
+def test_what_was_undone_is_retried_from_a_step_that_is_chosen(person, act, registered, client):
+    person("ann", "view", "retry")
+    steps = {"book": Call(lambda: 1, compensate="unbook"), "work": Call(work)}
+    registered("booking", **steps, done=End(), unbook=Call(lambda: 1))
+    execution = api.start("booking")
+    broken[0] = False
+
+    page = client.get(url_of(execution, "retry")).content.decode()
+    blank = act(execution, "retry")
+
+    assert "Choose: what it had done was undone" in page
+    assert blank.status_code == 200
+    assert "This field is required." in blank.content.decode()
+    act(execution, "retry", from_step="book")
+    assert api.get(execution.id).status == ExecutionStatus.COMPLETED
 
 
 def test_skip_takes_the_output(person, act):

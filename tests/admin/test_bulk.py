@@ -3,10 +3,12 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import OperationalError
 from django.urls import reverse
 
 from django_workflows import api, reports
-from django_workflows.admin import bulk, bulk_plan
+from django_workflows.admin import bulk, bulk_doing, bulk_plan
+from django_workflows.exceptions import StoreUnavailable
 from django_workflows.models import WorkflowEntry, WorkflowExecution, WorkflowWait
 from django_workflows.permissions import Policy
 from django_workflows.steps import Approval, Call, Halt
@@ -83,6 +85,36 @@ def test_preview_tells_number_breakdown_sample_and_what_is_left_out(client, pers
     assert statuses(*failed) == ["failed"] * 3
 
 
+def shown_as(answer):
+    """Return the current link at the top, and the titles on the way to the page."""
+    [current] = [link.title for link in answer.context["workflow_links"] if link.is_current]
+    return current, [link.title for link in answer.context["parents"]]
+
+
+def test_it_belongs_to_the_list_or_to_the_failures(client, person, list_url):
+    person("olga", "view", "retry")
+    failed = api.start("importer")
+    (one,) = client.get(reverse("admin:django_workflows_failures")).context["clusters"]
+
+    listed = act(client, list_url, "retry", failed)
+    clustered = client.get(one["retry_url"])
+    done = go_on(client, clustered, cluster=one["cluster"].key)
+
+    assert shown_as(listed) == ("Executions", [])
+    assert 'name="cluster"' not in listed.content.decode()
+    assert shown_as(clustered) == ("Failures", ["Failures"])
+    assert f'name="cluster" value="{one["cluster"].key}"' in clustered.content.decode()
+    assert shown_as(done) == ("Failures", ["Failures"])
+
+
+def test_what_it_is_about_is_a_link_as_in_the_list(client, admin_client, admin_user, list_url):
+    failed = api.start("importer", subject=admin_user)
+
+    page = act(admin_client, list_url, "retry", failed).content.decode()
+
+    assert f'<a href="/admin/auth/user/{admin_user.pk}/change/">admin</a>' in page
+
+
 def test_retry_goes_on_with_all_and_tells_of_each(client, person, list_url):
     person("olga", "view", "retry")
     failed = [api.start("importer") for _ in range(2)]
@@ -132,7 +164,7 @@ def test_more_than_a_request_holds_are_done_in_turns(client, person, list_url, m
 
 
 def test_request_that_took_long_stops_and_offers_the_rest(client, person, list_url, monkeypatch):
-    monkeypatch.setattr(bulk, "MOST_SECONDS", 0)
+    monkeypatch.setattr(bulk_doing, "MOST_SECONDS", 0)
     person("olga", "view", "cancel")
     halted = [api.start("pausing") for _ in range(3)]
 
@@ -185,6 +217,54 @@ def test_what_changed_since_is_told_and_left_alone(client, person, list_url):
     assert "0 done, 3 not." in answer.content.decode()
 
 
+@pytest.mark.parametrize("verb", ["retry", "cancel"])
+def test_what_moves_on_after_it_was_looked_at_is_left_alone(
+    client, person, list_url, monkeypatch, verb
+):
+    person("olga", "view", verb)
+    execution = api.start("importer" if verb == "retry" else "pausing")
+    shown = act(client, list_url, verb, execution)
+    if verb == "retry":
+        api.retry(execution.id)
+    else:
+        api.skip(execution.id)
+    monkeypatch.setattr(bulk_plan.Item, "changed", lambda *args: "")  # it was, a moment ago
+
+    answer = go_on(client, shown, reason="closed")
+
+    ((done, text),) = results(answer)
+    assert not done
+    assert "has moved on" in text or "under way" in text
+
+
+@pytest.mark.parametrize("error", [OperationalError("secret"), StoreUnavailable("orm", "gone")])
+def test_failing_database_ends_the_batch_with_its_results(
+    client, person, list_url, monkeypatch, caplog, error
+):
+    person("olga", "view", "cancel")
+    halted = [api.start("pausing") for _ in range(3)]
+    cancel = api.cancel
+
+    def fail_at_second(execution_id, *args, **options):
+        if execution_id == halted[1].id:
+            raise error
+        return cancel(execution_id, *args, **options)
+
+    shown = act(client, list_url, "cancel", *halted)
+    with monkeypatch.context() as patched:
+        patched.setattr(api, "cancel", fail_at_second)
+        answer = go_on(client, shown, reason="closed")
+
+    assert statuses(*halted) == ["cancelled", "halted", "halted"]
+    (first, second) = results(answer)
+    assert first == (True, "Done.")
+    assert second[1].startswith(f"Not done, the database failed: {type(error).__name__}.")
+    assert "secret" not in answer.content.decode()
+    assert "secret" in caplog.text or "gone" in caplog.text
+    go_on(client, answer, reason="closed")
+    assert statuses(*halted) == ["cancelled", "halted", "cancelled"]
+
+
 def test_form_with_an_error_tells_what_changed_meanwhile(client, person, list_url):
     person("olga", "view", "cancel")
     halted = [api.start("pausing") for _ in range(2)]
@@ -222,6 +302,15 @@ def test_steps_are_offered_where_all_have_the_same(client, person, list_url, reg
     shown = act(client, list_url, "retry", *failed)
 
     assert 'name="from_step"' not in shown.content.decode()
+
+
+def test_steps_are_offered_that_were_reached(client, person, list_url, registered):
+    registered("long", first=Call(undo), work=Call(work), last=Call(undo))
+    person("olga", "view", "retry")
+
+    shown = act(client, list_url, "retry", api.start("long"))
+
+    assert shown.context["preview"].steps == ["first", "work"]
 
 
 # Decisions

@@ -9,7 +9,7 @@ from django_workflows import api, cancel, fork, resume, retry, run, skip, start,
 from django_workflows.core.control import postpone
 from django_workflows.core.execution import EntryAction, ExecutionStatus
 from django_workflows.exceptions import AlreadyResumed, InvalidTransition, NotAllowed, NotResumable
-from django_workflows.steps import Approval, Call, End, ForEach, Halt, SubWorkflow
+from django_workflows.steps import Approval, Call, End, ForEach, Halt, Parallel, SubWorkflow
 from django_workflows.supervisor import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,6 +140,33 @@ def test_a_fork_tells_why(spending):
     forked = fork(halted.execution_id, "ask", reason="what if")
 
     assert wiring.store().entries(forked.id)[0].output["reason"] == "what if"
+
+
+def test_a_rejection_is_gone_past_by_its_approvers_only(managed):
+    rejected = run(managed, by="alice").execution_id
+    resume(rejected, approved=False, by="boss")
+    assert api.get(rejected).status == ExecutionStatus.FAILED
+
+    for other in ("mallory", "alice", None):
+        with pytest.raises(NotAllowed):
+            skip(rejected, output={"approved": True}, by=other)
+    skip(rejected, output={"approved": True}, by="boss")
+
+    assert api.get(rejected).status == ExecutionStatus.COMPLETED
+
+
+def test_what_was_approved_inside_a_step_keeps_nobody_from_skipping_it(registered):
+    def fail():
+        raise ValueError("broken")
+
+    steps = [Approval("Pay?", approvers=["user:boss"], name="ask"), Call(fail, name="pay")]
+    failed = run(registered("inside", both=Parallel(a=steps))).execution_id
+    resume(failed, approved=True, by="boss")
+    assert api.get(failed).status == ExecutionStatus.FAILED
+
+    skip(failed, by="mallory")
+
+    assert api.get(failed).status == ExecutionStatus.COMPLETED
 
 
 # Who decides -------------------------------------------------------------------------------------

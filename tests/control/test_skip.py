@@ -1,18 +1,23 @@
 """skip: a step is taken as done."""
 
+from datetime import timedelta
+
 import pytest
 
-from django_workflows import api, registry, retry, run, skip, start, wiring
+from django_workflows import api, halt, registry, resume, retry, run, skip, start, wiring
 from django_workflows.core.execution import EntryAction, ExecutionStatus
 from django_workflows.core.waits import WaitStatus
-from django_workflows.exceptions import InvalidTransition, PayloadError
+from django_workflows.exceptions import InvalidTransition, PayloadError, ResponseError
 from django_workflows.steps import (
+    Approval,
     Call,
     End,
     Halt,
+    Parallel,
     Sleep,
     SubWorkflow,
 )
+from django_workflows.supervisor import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,3 +116,93 @@ def test_what_was_undone_and_begun_again_may_be_skipped(undone):
     skip(undone)
 
     assert api.get(undone).result == "fine"
+
+
+# Steps that say what an answer has to be ---------------------------------------------------------
+
+AMOUNT = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+
+
+def test_skipped_halt_takes_no_output_that_it_would_not_take_for_an_answer(registered):
+    halted = run(registered("priced", price=Halt("How much?", response_schema=AMOUNT)))
+
+    for output in (None, {"amount": "much"}):
+        with pytest.raises(ResponseError):
+            skip(halted.execution_id, output=output)
+    assert api.get(halted.execution_id).status == ExecutionStatus.HALTED
+    skip(halted.execution_id, output={"amount": 3})
+
+    assert api.get(halted.execution_id).result == {"amount": 3}
+
+
+@pytest.mark.parametrize(
+    "output", [{"approved": True}, {"response": {}}, {"approved": True, "response": "much"}]
+)
+def test_skipped_approval_takes_no_wrong_response(registered, output):
+    halted = run(registered("asked", ask=Approval("Really?", response_schema=AMOUNT)))
+
+    with pytest.raises(ResponseError, match="'ask'"):
+        skip(halted.execution_id, output=output)
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        None,  # no decision
+        {"by": "hand"},
+        {"approved": True, "response": {"amount": 3}},
+        {"approved": False, "response": "too much"},  # a rejection
+    ],
+)
+def test_skipped_approval_takes_what_is_no_wrong_response(registered, output):
+    halted = run(registered("asked", ask=Approval("Really?", response_schema=AMOUNT)))
+
+    skip(halted.execution_id, output=output)
+
+    assert api.get(halted.execution_id).result == output
+
+
+def test_skip_is_checked_after_a_rejection_and_a_deadline_too(registered, travel):
+    step = Approval("Really?", response_schema=AMOUNT)
+    rejected = run(registered("asked", ask=step)).execution_id
+    resume(rejected, approved=False, wait=True)
+    late = Halt("?", response_schema=AMOUNT)
+    overdue = run(registered("late", timeout=timedelta(seconds=60), ask=late)).execution_id
+    travel(61)
+    sweep()
+    statuses = [api.get(each).status for each in (rejected, overdue)]
+    assert statuses == [ExecutionStatus.FAILED, ExecutionStatus.FAILED]
+
+    for execution_id in (rejected, overdue):
+        with pytest.raises(ResponseError):
+            skip(execution_id, output={"approved": True, "amount": "much"})
+    skip(overdue, output={"amount": 3})
+
+    assert api.get(overdue).result == {"amount": 3}
+
+
+def test_step_that_fails_after_an_answered_round_is_skipped_with_any_output(registered):
+    rounds = []
+
+    def ask():
+        rounds.append("ask")
+        if len(rounds) > 1:
+            raise ValueError("broken")
+        return halt("?", response_schema=AMOUNT)
+
+    halted = run(registered("rounds", ask=Call(ask), again=Call(ask, on_error="ask")))
+    failed = resume(halted.execution_id, response={"amount": 1}, wait=True)
+    assert (failed.status, rounds) == (ExecutionStatus.FAILED, ["ask"] * 3)
+
+    skip(failed.execution_id, output="enough")
+
+    assert api.get(failed.execution_id).ctx["ask"] == "enough"
+
+
+def test_skipped_parallel_takes_any_output_whatever_is_asked_inside(registered):
+    asked = Parallel(a=Halt("?", response_schema=AMOUNT), b=Halt("?", response_schema=AMOUNT))
+    halted = run(registered("both", both=asked))
+
+    skip(halted.execution_id, output="neither")
+
+    assert api.get(halted.execution_id).result == "neither"

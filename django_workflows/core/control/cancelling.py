@@ -7,7 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from django_workflows.core.chores import Chore, ChoreKind
-from django_workflows.core.control.common import ended, entry_of_verb, withdrawn
+from django_workflows.core.control.common import (
+    ended,
+    entry_of_verb,
+    refuse_moved,
+    withdrawn,
+)
 from django_workflows.core.decisions import Change, Decide
 from django_workflows.core.definition import CANCELLED
 from django_workflows.core.execution import (
@@ -21,7 +26,12 @@ from django_workflows.exceptions import InvalidTransition
 
 
 def cancel(
-    reason: str, by: str | None, *, tells_parent: bool = True, compensate: bool = False
+    reason: str,
+    by: str | None,
+    *,
+    tells_parent: bool = True,
+    compensate: bool = False,
+    expected_revision: str | None = None,
 ) -> Decide:
     """
     Return the decision that ends an execution; a driver's next checkpoint is refused.
@@ -31,6 +41,7 @@ def cancel(
     """
 
     def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
+        refuse_moved(execution, expected_revision, "cancel")
         if execution.status in FINAL_STATUSES:
             raise InvalidTransition(execution.id, execution.status, "cancel", "still under way")
         is_undoing = execution.error is not None

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from django_workflows.core import clock
+from django_workflows.core.decisions import Change, Decide
 from django_workflows.core.definition import WorkflowDefinition
 from django_workflows.core.execution import Entry, EntryAction, Execution, ExecutionStatus
 from django_workflows.core.frames import Cursor
 from django_workflows.core.waits import Wait, WaitStatus
-from django_workflows.exceptions import PayloadError
+from django_workflows.exceptions import InvalidTransition, PayloadError
 
 
 def ended(execution: Execution, **changes: Any) -> Execution:
@@ -69,6 +70,25 @@ def refuse_unknown(definition: WorkflowDefinition, execution: Execution, name: s
     if name is not None and name not in definition.graph.steps:
         known = ", ".join(definition.graph.steps)
         raise PayloadError("from_step", f"{definition.id!r} has no step {name!r}; it has {known}")
+
+
+def as_shown(expected: str | None, verb: str, decide: Decide) -> Decide:
+    """Return ``decide`` for an execution of the revision ``expected`` alone; see refuse_moved()."""
+
+    def unmoved(execution: Execution, waits: Sequence[Wait]) -> Change:
+        refuse_moved(execution, expected, verb)
+        return decide(execution, waits)
+
+    return unmoved
+
+
+def refuse_moved(execution: Execution, expected: str | None, verb: str) -> None:
+    """Raise InvalidTransition where the revision is not ``expected``; None is any."""
+    if expected is not None and execution.revision != expected:
+        now = f"{execution.status} at {execution.current_step!r}"
+        raise InvalidTransition(
+            execution.id, f"{now}, and has moved on since it was shown", verb, "as it was"
+        )
 
 
 def entry_of_verb(

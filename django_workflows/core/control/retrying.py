@@ -12,10 +12,18 @@ from django_workflows.core.control.common import (
     refuse_unknown,
     withdrawn,
 )
+from django_workflows.core.control.reaching import (
+    own_step,
+    refuse_other_input,
+    refuse_unreached,
+    trail_of,
+    unsaid,
+)
 from django_workflows.core.decisions import Change, Decide
 from django_workflows.core.definition import CANCELLED, WorkflowDefinition
-from django_workflows.core.execution import EntryAction, Execution, ExecutionStatus
+from django_workflows.core.execution import Entry, EntryAction, Execution, ExecutionStatus
 from django_workflows.core.frames import BranchStatus, Cursor, Frame, LoopFrame, ParallelFrame
+from django_workflows.core.undoing import undone
 from django_workflows.core.waits import Wait
 from django_workflows.exceptions import InvalidTransition
 
@@ -26,28 +34,37 @@ def retry(
     from_step: str | None,
     input: Mapping[str, Any] | None,
     by: str | None,
-    undone: Sequence[str],
+    history: Sequence[Entry],
     reason: str = "",
 ) -> Decide:
     """
     Return the decision that makes a failed execution pending again.
 
-    It goes on at the step that failed, or at ``from_step`` of the workflow's own steps. ``undone``
-    are the paths of the steps that were compensated, so that going on where it failed would build
-    on what is no more: then ``from_step`` must be named. To run such a step again is a new visit.
+    It goes on at the step that failed, or at ``from_step`` of the workflow's own steps, which it
+    must have come to by its ``history``. Nobody gets round an approval by that: behind one that
+    was decided for another input, or not in favour, it cannot begin. Where steps were compensated,
+    going on where it failed would build on what is no more: then ``from_step`` must be named, and
+    to run such a step again is a new visit.
     """
+    paths = undone(history)
 
     def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
         if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
             raise InvalidTransition(execution.id, execution.status, "retry", "failed or cancelled")
-        if undone and from_step is None:
+        if paths and from_step is None:
             raise InvalidTransition(
                 execution.id, "undone by its compensations", "retry", "told from_step="
             )
         refuse_unknown(definition, execution, from_step)
+        trail = trail_of(definition, execution, history)
+        if from_step is not None:
+            refuse_unreached(execution, trail, from_step, "retry")
+        if input is not None and input != execution.input:
+            refuse_other_input(execution, trail, from_step)
+            execution = replace(execution, ctx=unsaid(definition, execution, trail))
         cursor, ctx = reopened(execution.frames), execution.ctx
         if from_step is not None:
-            cursor, ctx = _begun_at(from_step, definition, execution, undone)
+            cursor, ctx = _begun_at(from_step, definition, execution, paths)
         cursor = replace(cursor, retries=execution.frames.retries + 1)
         given = execution.input if input is None else input
         again = begun_again(execution, definition, cursor, ctx, result=None, input=given)
@@ -84,7 +101,8 @@ def _visits_after(undone: Sequence[str]) -> dict[str, int]:
     """
     visits: dict[str, int] = {}
     for path in undone:
-        name, _, visit = path.partition("/")[0].partition("[")[0].partition("#")
+        _, _, visit = path.partition("/")[0].partition("[")[0].partition("#")
+        name = own_step(path)
         visits[name] = max(visits.get(name, 0), int(visit or 1) + 1)
     return visits
 

@@ -28,6 +28,7 @@ from django_workflows.core.execution import (
 from django_workflows.core.frames import Cursor
 from django_workflows.core.retry import LONGEST_PAUSE_IN_PROCESS
 from django_workflows.core.steps.base import Run, Step
+from django_workflows.core.undoing import NOT_UNDONE
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import StepError, describe
 
@@ -128,7 +129,7 @@ def give_up(drive: Drive, error: Exception) -> None:
     if not drive.compensations:
         return
     undo, drive.compensations = drive.compensations[-1], drive.compensations[:-1]
-    not_undone = f"{undo.step!r} could not be undone: {describe(error)}"
+    not_undone = f"{undo.step!r} {NOT_UNDONE}: {describe(error)}"
     drive.checkpoint(error=f"{drive.execution.error} (and {not_undone})")
 
 

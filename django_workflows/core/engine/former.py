@@ -139,7 +139,7 @@ class Former:
             cancel_orphans(self.store, doomed, _REPLACED, None, self._tell)
 
     def _again(self, own: Engine, child: Execution, timeout: float | None) -> Decide:
-        retry = control.retry(own.definition, from_step=None, input=None, by=None, undone=())
+        retry = control.retry(own.definition, from_step=None, input=None, by=None, history=())
 
         def decide(execution: Execution, waits: Sequence[Wait]) -> Change:
             if execution.fence != child.fence:  # it was driven since its history was read

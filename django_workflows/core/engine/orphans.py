@@ -36,15 +36,18 @@ def end(
     tell: Tell,
     *,
     compensate: bool = False,
+    expected_revision: str | None = None,
 ) -> tuple[Execution, Sequence[Chore]]:
     """
     Cancel an execution; return it and the chores that this leaves: its children, its parent.
 
     With ``compensate`` it may be pending then, to be undone first.
 
-    Raise ExecutionNotFound, or InvalidTransition where it has ended.
+    Raise ExecutionNotFound, or InvalidTransition where it has ended or is of another revision.
     """
-    verb = _Remembered(cancel(reason, by, compensate=compensate))
+    verb = _Remembered(
+        cancel(reason, by, compensate=compensate, expected_revision=expected_revision)
+    )
     cancelled = store.transition(execution_id, verb)
     if cancelled.status.is_final:
         tell(cancelled, reason)
