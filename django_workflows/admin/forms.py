@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_workflows.admin.schema_fields import field_for
 from django_workflows.admin.typed_fields import Blank
 from django_workflows.core.schemas import response_schema
-from django_workflows.core.waits import Wait
+from django_workflows.core.waits import Wait, WaitKind
 from django_workflows.exceptions import InputError, ResponseError
 from django_workflows.models import WorkflowWait
 
@@ -111,30 +111,31 @@ def _label(name: str, part: Mapping[str, Any]) -> str:
 
 class AnswerForm:
     """
-    The form under an approval: what its answer asks for, and a comment.
+    The form under an approval, or a halt with a schema: what its answer asks for, and a comment.
 
     Without a schema the comment is the answer. With one, the answer is what the schema describes; a
     comment goes into it as ``comment`` where it is a mapping that may have one, and is all that a
-    rejection needs.
+    rejection needs. A halt whose answer takes none has no field for it.
     """
 
     def __init__(self, wait: Wait | WorkflowWait, data: Mapping[str, Any] | None = None) -> None:
         self.wait_id = wait.id
-        prefix = f"wait-{wait.id}"
         schema = response_schema(wait.data)
         self.typed = None
         if schema is not None:
-            self.typed = form_for_schema(schema, label=_("Answer"))(data, prefix=prefix)
+            self.typed = form_for_schema(schema, label=_("Answer"))(data, prefix=f"wait-{wait.id}")
         self.takes_comment = schema is None or _may_have_comment(schema)
-        self.said = CommentForm(data, prefix=prefix)
-        if not self.takes_comment:
+        # By a prefix of its own: the answer may have a property of the same name.
+        self.said = CommentForm(data, prefix=f"said-{wait.id}")
+        if not self.takes_comment and wait.kind != WaitKind.APPROVAL:
+            del self.said.fields[COMMENT]
+        elif not self.takes_comment:
             self.said.fields[COMMENT].label = _("Reason, if you reject")
 
     @property
     def fields(self) -> list[forms.BoundField]:
         """Return the fields to show, the comment last."""
-        typed = list(self.typed) if self.typed else []
-        return [*typed, self.said[COMMENT]]
+        return [*(self.typed or ()), *self.said]
 
     @property
     def errors(self) -> list[str]:
@@ -153,7 +154,7 @@ class AnswerForm:
 
     def response(self, *, approved: bool) -> Any:
         """Return what to give to api.resume()."""
-        comment = self.said.cleaned_data[COMMENT] or None
+        comment = self.said.cleaned_data.get(COMMENT) or None
         if self.typed is None or not approved:
             return comment
         value = self.typed.value()

@@ -21,6 +21,9 @@ _DEFS = "#/$defs/"
 #: References that lead to references are followed so far.
 _DEEPEST = 10
 
+#: Schemas that allow anything and nothing, written as mappings.
+_TRUE_OR_FALSE: Mapping[bool, Schema] = {True: {}, False: {"not": {}}}
+
 #: Texts that may be longer are written in several lines.
 _ONE_LINE = 200
 
@@ -70,7 +73,7 @@ def _flat(part: Schema, whole: Schema) -> tuple[dict[str, Any], bool]:
     for _depth in range(_DEEPEST):
         if flat.get("$ref", "").startswith(_DEFS):
             target = whole.get("$defs", {}).get(flat.pop("$ref")[len(_DEFS) :], {})
-            flat = {**target, **flat}
+            flat = {**(target if isinstance(target, Mapping) else _TRUE_OR_FALSE[target]), **flat}
             continue
         choices = flat.get("anyOf") or flat.get("oneOf") or ()
         others = [one for one in choices if one != {"type": "null"}]
@@ -130,7 +133,9 @@ def _number(part: Part) -> forms.Field:
 
 def _boolean(part: Part) -> forms.Field:
     if part.nullable:
-        return forms.NullBooleanField(**part.options)
+        default = part.options["initial"]
+        initial = default if isinstance(default, bool) else None  # the control shows no other
+        return forms.NullBooleanField(**part.options | {"initial": initial})
     # Not ticked is an answer: no.
     return forms.BooleanField(**part.options | {"required": False})
 
@@ -152,7 +157,7 @@ def _choice(part: Part) -> forms.Field:
 
 
 def _choice_text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _json(part: Part) -> forms.Field:
@@ -181,7 +186,8 @@ def _native(
         # A step of one second, or of one day: a browser would refuse a time with seconds else.
         control = widget(format=shape, attrs={"type": kind, "step": "1"})
         made = field(widget=control, **part.options)
-        with suppress(ValidationError):  # a default that the control would not show
+        # A default that the control would not show: it may be of any kind.
+        with suppress(ValidationError, AttributeError, TypeError):
             made.initial = made.to_python(part.options["initial"])
         return made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -13,17 +12,10 @@ from typing import Any, NoReturn
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import Draft202012Validator
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 
-from django_workflows.core import codec
+from django_workflows.core import schemas
 
 Schema = Mapping[str, Any]
-
-#: How many wrong places of a value written as JSON are named, and how much is said of each.
-_MOST_PROBLEMS, _LONGEST_PROBLEM = 5, 300
 
 
 class Blank(Enum):
@@ -51,7 +43,7 @@ class JSONText(forms.CharField):
         try:
             parsed = json.loads(text, parse_constant=_no_constant)
         except (RecursionError, ValueError) as error:
-            shown = str(error)[:_LONGEST_PROBLEM]
+            shown = str(error)[: schemas.LONGEST_BREACH]
             raise ValidationError(_("This is not JSON: %(error)s") % {"error": shown}) from error
         problems = schema_problems(self.schema, parsed)
         if problems:
@@ -59,10 +51,10 @@ class JSONText(forms.CharField):
         return parsed
 
     def prepare_value(self, value: Any) -> Any:
-        """Return a default as text; what was typed stays as it is."""
+        """Return a default as the JSON that may be typed for it; what was typed stays as it is."""
         if value is None or isinstance(value, str):
             return value
-        return json.dumps(codec.encode(value), indent=2, ensure_ascii=False)
+        return json.dumps(schemas.plain(value), indent=2, ensure_ascii=False)
 
 
 class DecimalText(forms.CharField):
@@ -86,13 +78,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def schema_problems(schema: Schema, value: Any) -> list[str]:
     """Return what is wrong with ``value``; nothing where the schema itself cannot be read."""
-    found: list[str] = []
-    with suppress(SchemaError, Unresolvable, RecursionError, re.error):
-        # An empty registry: nothing is fetched for a reference to elsewhere.
-        for error in Draft202012Validator(dict(schema), registry=Registry()).iter_errors(value):
-            place = ".".join(str(part) for part in error.absolute_path)
-            message = f"{place}: {error.message}" if place else error.message
-            found.append(message[:_LONGEST_PROBLEM])
-            if len(found) == _MOST_PROBLEMS:
-                break
-    return found
+    found: Mapping[str, str] = {}
+    with suppress(schemas.Unusable):  # whoever takes the value checks it again
+        found = schemas.found_breaches(schema, value)
+    return [f"{place}: {message}" if place else message for place, message in found.items()]

@@ -21,12 +21,14 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone, translation
 
 from django_workflows import wiring
 from django_workflows.conf import settings
 from django_workflows.core import clock
 from django_workflows.core.execution import Event, Execution
+from django_workflows.core.schemas import response_schema
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.exceptions import ConfigurationError
 from django_workflows.links import decision_url
@@ -171,17 +173,30 @@ class Mailer:
     ) -> dict[str, Any]:
         max_age = timedelta(seconds=settings.LINK_MAX_AGE)
         url = partial(decision_url, wait, person, base_url=self.base_url, max_age=max_age)
+        # The page of a link has no fields for what a response_schema asks for.
+        is_simple = response_schema(wait.data) is None
         return {
             "person": person,
             "name": name_of(person),
             "workflow": workflow_name(execution),
             "execution": execution,
             "wait": wait,
-            "approve_url": url(approved=True),
+            "approve_url": url(approved=True) if is_simple else None,
+            "answer_url": None if is_simple else self._answer_url(wait, person),
             "reject_url": url(approved=False),
             "expires_at": clock.now() + max_age,
             "is_reminder": is_reminder,
         }
+
+    def _answer_url(self, wait: Wait, person: Any) -> str | None:
+        """Return where to answer in the admin; None for who is not let in there."""
+        if not getattr(person, "is_staff", False):
+            return None
+        try:
+            path = reverse("admin:django_workflows_answer", args=[wait.execution_id, wait.id])
+        except NoReverseMatch:  # a project without the admin
+            return None
+        return f"{self.base_url.rstrip('/')}{path}"
 
 
 _TEMPLATES = "django_workflows/links"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from django_workflows.core import codec
+from django_workflows.core import codec, schemas
 from django_workflows.exceptions import PayloadError, message_of
 
 
@@ -52,6 +52,18 @@ class TypedMappingField(TypedJSONField):
         if not isinstance(data, Mapping) or not isinstance(value, dict):
             self.fail("no_mapping", kind=type(value).__name__)
         return value
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class ResponseSchemaField(serializers.Field[Any, Any, Any, Any]):
+    """
+    The JSON Schema that the data of a wait has for its answer, and null where any will do.
+
+    It is as it stands there, for a validator to read: its ``$ref`` is none of the codec's tags.
+    """
+
+    def to_representation(self, value: Any) -> Any:
+        return schemas.plain(schemas.response_schema(value))
 
 
 class EnumField(serializers.Field[Any, Any, Any, Any]):

@@ -10,10 +10,16 @@ from rest_framework import serializers
 
 from django_workflows import api, wiring
 from django_workflows.core.decisions import open_waits
-from django_workflows.core.execution import EntryAction, ExecutionStatus
+from django_workflows.core.execution import EntryAction, ExecutionStatus, revision_of
+from django_workflows.core.schemas import RESPONSE_SCHEMA
 from django_workflows.core.waits import Cause, WaitKind
 from django_workflows.permissions import ACTIONS, may
-from django_workflows.rest_framework.fields import EnumField, TypedJSONField, TypedMappingField
+from django_workflows.rest_framework.fields import (
+    EnumField,
+    ResponseSchemaField,
+    TypedJSONField,
+    TypedMappingField,
+)
 
 #: Columns that a list does not read: each may be as large as a step's output.
 HEAVY = ("input", "ctx", "frames", "result", "halt_data", "compensations")
@@ -28,6 +34,9 @@ class WorkflowExecutionSummarySerializer(serializers.Serializer[Any]):
     status = EnumField(ExecutionStatus)
     current_step = serializers.CharField(allow_null=True)
     attempt = serializers.IntegerField(help_text=_("Which attempt at the current step this is."))
+    revision = serializers.SerializerMethodField(
+        help_text=_("Another whenever it goes on or is stepped in; see `expected_revision`.")
+    )
     error = serializers.CharField(allow_null=True)
     subject = serializers.CharField(allow_null=True, help_text=_("As app.model:pk."))
     started_by = serializers.CharField(allow_null=True)
@@ -43,6 +52,10 @@ class WorkflowExecutionSummarySerializer(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     deadline_at = serializers.DateTimeField(allow_null=True)
+
+    def get_revision(self, row: Any) -> str:
+        """Return Execution.revision."""
+        return revision_of(row.fence, row.status)
 
 
 class WorkflowAnswerSerializer(serializers.Serializer[Any]):
@@ -63,6 +76,11 @@ class WorkflowWaitSerializer(serializers.Serializer[Any]):
     kind = EnumField(WaitKind)
     prompt = serializers.CharField(allow_null=True)
     data = TypedMappingField()  # type: ignore[assignment]  # the metaclass takes it off
+    response_schema = ResponseSchemaField(
+        source="data",
+        allow_null=True,
+        help_text=_("JSON Schema that the response has to fit; a rejection need not."),
+    )
     approvers = serializers.ListField(child=serializers.CharField())
     required = serializers.IntegerField(  # type: ignore[assignment]  # as data
         help_text=_("How many approvals it takes.")
@@ -71,6 +89,13 @@ class WorkflowWaitSerializer(serializers.Serializer[Any]):
     key = serializers.CharField(allow_null=True)
     opened_at = serializers.DateTimeField()
     wake_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: Any) -> Any:
+        """Return the wait, without the schema in its data where that has a field of its own."""
+        shown = super().to_representation(instance)
+        if shown["response_schema"] is not None:
+            shown["data"].pop(RESPONSE_SCHEMA, None)
+        return shown
 
 
 class WorkflowExecutionSerializer(WorkflowExecutionSummarySerializer):

@@ -20,7 +20,7 @@ from django_workflows.core.execution import (
 from django_workflows.core.store import Store
 from django_workflows.core.waits import Answer, Cause, Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import Workflow
-from django_workflows.exceptions import NotResumable
+from django_workflows.exceptions import NotResumable, ResponseError
 from django_workflows.runners.sync import Respond, spread
 
 #: More rounds than any sane workflow needs; a test must end.
@@ -45,7 +45,11 @@ def travel(delta: timedelta | None = None) -> Iterator[Callable[[timedelta], Non
 
 
 def yes(wait: Wait) -> Any:
-    """Approve what asks for approval, and answer every halt and event with None."""
+    """
+    Approve what asks for approval, and answer every halt and event with None.
+
+    What asks for more by a ``response_schema`` refuses that, with a note of what to do.
+    """
     return {"approved": True} if wait.kind == WaitKind.APPROVAL else {"response": None}
 
 
@@ -59,8 +63,10 @@ def run_to_end(
     """
     Run a workflow until it has ended: ``respond`` answers its waits, and timers fire at once.
 
-    No approver is asked. Its children come along; other executions are left alone. The clock stands
-    where the last timer left it; wrap the test in travel() to get it back.
+    Raise ResponseError where the answer is not what the step's ``response_schema`` asks for: what
+    that is the test has to say. No approver is asked. Its children come along; other executions are
+    left alone. The clock stands where the last timer left it; wrap the test in travel() to get it
+    back.
     """
     engine = wiring.engine(wiring.definition_of(workflow), here=True)
     result = engine.run(input, **options)
@@ -129,11 +135,26 @@ def _answer(engine: Engine, family: Sequence[str], respond: Respond) -> bool:
     for wait in _open_waits(engine.store, family):
         answer = _answer_to(wait, respond)
         if answer is not None:
-            settled = engine.store.settle(wait.execution_id, wait.id, answer)
+            try:
+                settled = engine.store.settle(wait.execution_id, wait.id, answer)
+            except ResponseError as error:
+                if respond is yes:
+                    error.add_note(_unanswered(wait))
+                raise
             if settled.status == ExecutionStatus.PENDING:
                 engine.sibling(settled.workflow_id).drive(settled.id)
             return True
     return False
+
+
+def _unanswered(wait: Wait) -> str:
+    answer = '{"response": …}'
+    if wait.kind == WaitKind.APPROVAL:
+        answer = '{"approved": True, "response": …}'
+    return (
+        f"Step {wait.step!r} has a response_schema, and nobody has said what to answer:"
+        f" give respond=lambda wait: {answer}."
+    )
 
 
 def _answer_to(wait: Wait, respond: Respond) -> Answer | None:

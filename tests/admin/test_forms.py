@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 from django.forms import Textarea
+from django.template.loader import render_to_string
 from pydantic import Field, TypeAdapter
 
 from django_workflows.admin.forms import answer_form, form_for_schema
 from django_workflows.core.inputs import DataclassInput
 from django_workflows.core.schemas import RESPONSE_SCHEMA
+from django_workflows.core.waits import WaitKind
 from django_workflows.exceptions import InputError
 from tests.factories import WaitFactory
 
@@ -283,9 +285,9 @@ def test_defaults_of_structures_are_shown_as_json():
 # Answers
 
 
-def answered(wait, **fields):
+def answered(wait, comment="", **fields):
     data = {f"wait-{wait.id}-{name}": value for name, value in fields.items()}
-    return answer_form(wait, data)
+    return answer_form(wait, data | {f"said-{wait.id}-comment": comment})
 
 
 def test_comment_is_the_answer_where_nothing_else_is_asked():
@@ -332,15 +334,54 @@ def test_rejection_needs_no_typed_answer():
 
 def test_answer_that_may_have_no_comment_has_none():
     schema = AMOUNT | {"additionalProperties": False}
+    wait = WaitFactory(kind=WaitKind.APPROVAL, data={RESPONSE_SCHEMA: schema})
 
-    form = answered(WaitFactory(data={RESPONSE_SCHEMA: schema}), amount="7", comment="fine")
+    form = answered(wait, amount="7", comment="fine")
 
     assert form.is_valid(approved=True)
     assert form.response(approved=True) == {"amount": 7}
     assert str(form.fields[-1].label) == "Reason, if you reject"
 
 
+def test_halt_whose_answer_has_no_comment_shows_no_field_for_it():
+    schema = AMOUNT | {"additionalProperties": False}
+
+    form = answered(WaitFactory(data={RESPONSE_SCHEMA: schema}), amount="7")
+
+    assert form.is_valid(approved=True)
+    assert form.response(approved=True) == {"amount": 7}
+    assert [bound.name for bound in form.fields] == ["amount"]
+
+
+def test_property_named_comment_has_a_field_of_its_own():
+    schema = {"properties": {"comment": {"type": "string"}}, "required": ["comment"]}
+    wait = WaitFactory(kind=WaitKind.APPROVAL, data={RESPONSE_SCHEMA: schema})
+    own, reason = (bound.html_name for bound in answer_form(wait).fields)
+
+    form = answer_form(wait, {own: "as asked", reason: "no"})
+
+    assert form.is_valid(approved=True)
+    assert form.response(approved=True) == {"comment": "as asked"}
+    assert form.response(approved=False) == "no"
+
+
 def test_schema_that_is_none_asks_for_a_comment_only():
     form = answer_form(WaitFactory(data={RESPONSE_SCHEMA: {"type": "no such"}}))
 
     assert form.typed is None
+
+
+@pytest.mark.parametrize("template", ["execution_fields.html", "pages_field.html"])
+def test_help_is_escaped_once_wherever_it_stands(template):
+    known = {"plain": {"type": "object"}, "told": {"type": "object", "description": SCRIPT}}
+    form = form_for_schema({"properties": known})()
+
+    shown = "".join(
+        render_to_string(f"admin/django_workflows/{template}", {"field": field, "fields": [field]})
+        for field in form
+    )
+
+    assert "A mapping, written as JSON: {&quot;name&quot;: &quot;value&quot;}" in shown
+    assert "&lt;script&gt;" in shown
+    assert "&amp;" not in shown
+    assert "<script>" not in shown

@@ -6,6 +6,7 @@ from django_workflows import Retry, api, run, start
 from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.waits import WaitKind
+from django_workflows.exceptions import ResponseError
 from django_workflows.steps import (
     Approval,
     Call,
@@ -105,6 +106,32 @@ def test_decisions_are_given(registered):
     assert run_to_end(workflow, respond=respond).output == "refused"
     assert run_to_end(workflow, respond=lambda w: True).output is True
     assert asked == [("review", "?")]
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [(Halt, '{"response": …}'), (Approval, '{"approved": True, "response": …}')],
+)
+def test_step_that_asks_for_more_than_yes_is_named(registered, step, answer):
+    workflow = registered("typed", ask=step("?", response_schema={"type": "integer"}))
+
+    with pytest.raises(ResponseError, match="None is not of type 'integer'") as refused:
+        run_to_end(workflow)
+
+    [note] = refused.value.__notes__
+    assert note.startswith("Step 'ask' has a response_schema")
+    assert answer in note
+    right = {"response": 1} | ({"approved": True} if step is Approval else {})
+    assert run_to_end(workflow, respond=lambda wait: right).status == ExecutionStatus.COMPLETED
+
+
+def test_wrong_answer_of_a_test_has_no_note(registered):
+    workflow = registered("typed", ask=Halt("?", response_schema={"type": "integer"}))
+
+    with pytest.raises(ResponseError) as refused:
+        run_to_end(workflow, respond=lambda wait: "x")
+
+    assert not hasattr(refused.value, "__notes__")
 
 
 def test_decision_names_who(registered):
