@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
+from django.contrib.auth.models import AnonymousUser
+from django.core.handlers.asgi import ASGIRequest
+from django.db.models import Model
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
-from rest_framework import serializers
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
@@ -41,7 +45,9 @@ CONFLICT = OpenApiResponse(
 )
 ANONYMOUS = OpenApiResponse(OpenApiTypes.OBJECT, _("You did not log in."))
 THROTTLED = OpenApiResponse(OpenApiTypes.OBJECT, _("Too often; see Retry-After."))
-UNAVAILABLE = OpenApiResponse(OpenApiTypes.OBJECT, _("The store does not answer; see Retry-After."))
+UNAVAILABLE = OpenApiResponse(
+    OpenApiTypes.OBJECT, _("The store does not answer; it may have been done. See Retry-After.")
+)
 
 #: What any of them may answer.
 COMMON: Mapping[int, OpenApiResponse] = {
@@ -83,6 +89,7 @@ class WorkflowsView(GenericViewSet[Any]):
     repeatable: ClassVar[frozenset[str]] = frozenset()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        _count_body(request)
         super().initial(request, *args, **kwargs)
         if request.method == "POST" and self.action not in self.repeatable:
             self._refuse_key(request)
@@ -128,6 +135,45 @@ class WorkflowsView(GenericViewSet[Any]):
                 IDEMPOTENCY_KEY,
                 _("Is kept of starts, answers and events, not here."),
             )
+
+
+class LengthRequired(APIException):
+    """A body comes in chunks, and nobody has counted it."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_detail = _("Send a Content-Length: a body in chunks is not read here.")
+    default_code = "length_required"
+
+
+def _count_body(request: Request) -> None:
+    """
+    Say how long a body is that came without a length, in chunks or by HTTP/2.
+
+    The framework takes one for no body at all, and so would do a thing without what was said to it.
+    Django's handler for ASGI has it all by now. Under WSGI it may not be read at all: then raise
+    LengthRequired.
+    """
+    meta, plain = request.META, request._request  # noqa: SLF001  the framework's way to Django's
+    if request.method in {"GET", "HEAD", "OPTIONS"} or meta.get("CONTENT_LENGTH"):
+        return
+    if isinstance(plain, ASGIRequest):
+        meta["CONTENT_LENGTH"] = str(len(plain.body))
+    elif "HTTP_TRANSFER_ENCODING" in meta:
+        raise LengthRequired
+
+
+def anew(user: Any) -> Any:
+    """
+    Return a user as the database has them now: nobody who is logged in where they were deleted.
+
+    One that is in no database, as some ways to log in make them, is returned as it is.
+    """
+    if not isinstance(user, Model) or user._state.adding:
+        return user
+    # Not refreshed: an instance keeps the permissions that it was asked for once. By its class,
+    # since that of one that was read lazily is another.
+    users = user.__class__._default_manager  # noqa: SLF001  Django's public name for it
+    return users.filter(pk=user.pk).first() or AnonymousUser()
 
 
 def executions(user: Any) -> ExecutionQuerySet:

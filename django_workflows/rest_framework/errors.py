@@ -54,10 +54,17 @@ class Conflict(APIException):
 
 
 class Unavailable(APIException):
-    """The store does not answer; ``wait`` becomes the header Retry-After."""
+    """
+    The store does not answer; ``wait`` becomes the header Retry-After.
+
+    That may be after it has written: whoever asked cannot know, and is not told that it has not.
+    """
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = _("The workflows are not available at the moment. Nothing was written.")
+    default_detail = _(
+        "The workflows are not available at the moment. What was asked for may have been done;"
+        " with the same Idempotency-Key it is safe to ask again."
+    )
     default_code = "unavailable"
     wait = RETRY_AFTER
 
@@ -77,10 +84,11 @@ def _input(error: InputError) -> Exception:
 
 
 def _response(error: ResponseError) -> Exception:
-    whole = error.errors.get("")
-    return ValidationError(
-        {"response": [whole] if whole else {at: [text] for at, text in error.errors.items()}}
-    )
+    if [*error.errors] == [""]:
+        return ValidationError({"response": [error.errors[""]]})
+    # A place in the response is a key, so what is wrong with the whole stands under one as well.
+    told = {at or "non_field_errors": [text] for at, text in error.errors.items()}
+    return ValidationError({"response": told})
 
 
 def _payload(error: PayloadError) -> Exception:

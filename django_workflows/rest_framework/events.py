@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,7 +27,14 @@ class EventViewSet(WorkflowsView):
     @extend_schema(
         request=WorkflowEventRequestSerializer,
         parameters=[REPEATABLE],
-        responses=responses({201: WorkflowEventSerializer}, 400, 409),
+        responses=responses(
+            {
+                201: WorkflowEventSerializer,
+                200: OpenApiResponse(WorkflowEventSerializer, _("Sent before, with the same key.")),
+            },
+            400,
+            409,
+        ),
     )
     def create(self, request: Request) -> Response:
         """Send an event to the oldest wait for its name and key, or keep it until there is one."""
@@ -36,8 +43,11 @@ class EventViewSet(WorkflowsView):
         key = self.idempotency_key
         # Of this user alone, as that of a start.
         once = None if key is None else f"rest:{request.user.pk}:{key}"
-        event = api.send_event(**fields, by=request.user, idempotency_key=once)
+        event, is_new = api.sent_event(
+            fields["name"], fields.get("key", ""), fields.get("data"), request.user, once
+        )
         if codec.dumps(event.data) != codec.dumps(fields.get("data")):
             message = _("This Idempotency-Key has sent event {id} with other data.")
             raise Conflict(message.format(id=event.id), "key_taken", event=event.id)
-        return Response(self.get_serializer(event).data, status.HTTP_201_CREATED)
+        code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        return Response(self.get_serializer(event).data, code)

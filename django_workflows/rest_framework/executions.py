@@ -11,13 +11,14 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_workflows.models import WorkflowEntry
+from django_workflows.models import ExecutionQuerySet, WorkflowEntry
 from django_workflows.rest_framework import serializers, streaming
 from django_workflows.rest_framework.base import (
     DECIDE,
     ID,
     REPEATABLE,
     START,
+    anew,
     database,
     executions,
     responses,
@@ -94,7 +95,9 @@ class ExecutionViewSet(VerbsMixin):
     )
     def retrieve(self, request: Request, id: str) -> Response:
         """Show an execution with its data, what it waits for, and why it is where it is."""
-        return self.shown(visible(request.user, id).id)
+        row = visible(request.user, id)
+        serializer = serializers.WorkflowExecutionSerializer
+        return Response(serializer(row, context=self.get_serializer_context()).data)
 
     @extend_schema(
         responses=responses({200: serializers.WorkflowEntrySerializer(many=True)}, 400, 404),
@@ -145,7 +148,12 @@ class ExecutionViewSet(VerbsMixin):
 
         A connection ends with the execution, and after a while: come again with Last-Event-ID.
         """
-        rows = executions(request.user).filter(pk=visible(request.user, id).id)
+        known = visible(request.user, id).id
+
+        def rows() -> ExecutionQuerySet:
+            # The user may lose the right, or be deleted, while the connection lasts.
+            return executions(anew(request.user)).filter(pk=known)
+
         return streaming.stream(request, rows, self.pace)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:  # noqa: FBT001, FBT002  the base's signature

@@ -49,7 +49,12 @@ def _choices(enum: Any) -> list[tuple[str, str]]:
 
 
 class ExecutionFilter(filters.FilterSet):  # type: ignore[misc]  # as above
-    """Each narrows the list; all of them are found by an index, or beside one."""
+    """
+    Each narrows the list, by an index; but ``version`` and ``step`` have none.
+
+    These are compared row by row, among those that the index of another filter finds: alone, among
+    all from the newest on, until a page is full.
+    """
 
     workflow = filters.CharFilter("workflow_id", label=_("Id of the workflow."))
     version = filters.CharFilter("workflow_version", label=_("Version that it was started with."))

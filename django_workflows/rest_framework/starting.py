@@ -26,7 +26,8 @@ def started(user: Any, fields: Mapping[str, Any], key: str | None) -> tuple[Exec
     Start what ``fields`` say; return the execution, and whether it is a new one.
 
     Raise NotAllowed, InputError, PayloadError, ValidationError where there is no such workflow,
-    Conflict where ``key`` has started one with another input.
+    Conflict where ``key`` has started one with another input. The delay is not compared: it is not
+    kept, and what was started goes on as it was asked for first.
     """
     authorize(user, "start", workflow_id=fields["workflow"])
     definition = _definition(fields["workflow"])
@@ -57,8 +58,15 @@ def _definition(workflow_id: str) -> WorkflowDefinition:
 def _refuse_other_input(
     definition: WorkflowDefinition, execution: Execution, given: Mapping[str, Any] | None
 ) -> None:
-    cleaned = checked(definition.input, definition.id, given, settings.MAX_PAYLOAD_BYTES)
-    if codec.dumps(cleaned) != codec.dumps(dict(_first_input(execution))):
+    made = checked(definition.input, definition.id, given, settings.MAX_PAYLOAD_BYTES)
+    names = definition.input.names()
+    # The field that a later version has no more may have been filled in by the earlier one.
+    first = {
+        name: value
+        for name, value in _first_input(execution).items()
+        if names is None or name in names
+    }
+    if not _is_same(given or {}, made, first):
         raise Conflict(
             _("This Idempotency-Key has started execution {id} with another input.").format(
                 id=execution.id
@@ -66,6 +74,22 @@ def _refuse_other_input(
             "key_taken",
             execution=execution.id,
         )
+
+
+def _is_same(sent: Any, made: Any, first: Any) -> bool:
+    """
+    Say whether ``made``, which ``sent`` became, is what was made of it at ``first``.
+
+    What defaults fill in is not compared: they may be others each time, as a new id or the moment
+    is, or after a deploy.
+    """
+    if all(isinstance(one, Mapping) for one in (sent, made, first)) and sent.keys() <= made.keys():
+        is_known = sent.keys() <= first.keys() <= made.keys()
+        return is_known and all(_is_same(sent[name], made[name], first[name]) for name in sent)
+    if all(isinstance(one, (list, tuple)) for one in (sent, made, first)):
+        is_alike = type(made) is type(first) and len(sent) == len(made) == len(first)
+        return is_alike and all(map(_is_same, sent, made, first))
+    return codec.dumps(made) == codec.dumps(first)
 
 
 def _first_input(execution: Execution) -> Mapping[str, Any]:

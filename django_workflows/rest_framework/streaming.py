@@ -26,6 +26,7 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from django_workflows.models import WorkflowEntry, WorkflowExecution
+from django_workflows.rest_framework.base import database
 from django_workflows.rest_framework.pagination import MOST_NUMBER
 from django_workflows.rest_framework.serializers import WorkflowEntrySerializer
 
@@ -46,10 +47,15 @@ EVENT_SCHEMA: dict[str, Any] = {
 #: For who begins anew, as a browser's EventSource after a reload: it can set no header then.
 LAST_EVENT_PARAMETER = "last_event_id"
 
-#: As many lines of history as are read at once.
-BATCH = 100
+#: As many lines of history as are read at once: each may be as large as what a step takes and
+#: returns, and is held for each of those who follow.
+BATCH = 10
 
 _EVENT_ID = re.compile(r"(?P<entry>\d{1,19})(?P<end>-end)?")
+
+
+#: Has to read anew who asks: a user remembers the permissions that it had.
+Rows = Callable[[], QuerySet[WorkflowExecution]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +98,13 @@ class Place:
 
 
 class Tail:
-    """What comes of an execution after a place, from rows that the user may view."""
+    """
+    What comes of an execution after a place, for as long as the user may view it.
 
-    def __init__(self, rows: QuerySet[WorkflowExecution], place: Place) -> None:
+    ``rows`` is called at each look, and returns the one execution if they may view it then.
+    """
+
+    def __init__(self, rows: Rows, place: Place) -> None:
         self.rows = rows
         self.place = place
         self.shown: tuple[Any, ...] | None = None
@@ -113,12 +123,14 @@ class Tail:
         """
         while (row := self._row()) is not None:
             yield from self._status(row)
-            # Read after the row: where that has ended, these are all.
-            while entries := self._entries(row):
-                for entry in entries:
-                    self.place = Place(entry=entry.id)
-                    shown = WorkflowEntrySerializer(entry).data
-                    yield block(f"step.{entry.action}", shown, str(entry.id))
+            # Read after the row: where that has ended, these are all but for what a batch leaves.
+            entries = self._entries(row)
+            for entry in entries:
+                self.place = Place(entry=entry.id)
+                shown = WorkflowEntrySerializer(entry).data
+                yield block(f"step.{entry.action}", shown, str(entry.id))
+            if len(entries) == BATCH:
+                continue  # a long history takes long to send: who may view it is asked again
             if row.status.is_final:
                 last = {"status": str(row.status), "error": row.error}
                 yield block("end", last, f"{self.place.entry}-end")
@@ -133,10 +145,10 @@ class Tail:
             yield block("status", dict(zip(("status", "step", "attempt"), now, strict=True)))
 
     def _row(self) -> WorkflowExecution | None:
-        return self.rows.only("status", "current_step", "attempt", "error").first()
+        return self.rows().only("status", "current_step", "attempt", "error").first()
 
     def _entries(self, row: WorkflowExecution) -> list[WorkflowEntry]:
-        entries = WorkflowEntry.objects.using(self.rows.db).filter(execution=row.pk)
+        entries = WorkflowEntry.objects.using(database()).filter(execution=row.pk)
         return list(entries.filter(pk__gt=self.place.entry).order_by("pk")[:BATCH])
 
 
@@ -147,9 +159,9 @@ def block(event: str, data: Any, event_id: str = "") -> str:
     return f"{named}event: {event}\ndata: {text}\n\n"
 
 
-def stream(request: Request, rows: QuerySet[WorkflowExecution], pace: Pace) -> HttpResponse | Any:
+def stream(request: Request, rows: Rows, pace: Pace) -> HttpResponse | Any:
     """
-    Return the answer that follows the one execution of ``rows``, as the server's kind wants it.
+    Return the answer that follows an execution, as the server's kind wants it; see Tail.
 
     With 204, which has an EventSource stop asking, where the client has seen it end.
     """
@@ -223,7 +235,7 @@ async def driven_async(tail: Tail, pace: Pace) -> AsyncIterator[str]:
         if clock.is_over(text):
             return
         if text is None:
-            await sync_to_async(_let_go)(tail.rows.db)
+            await sync_to_async(_let_go)()
             await asyncio.sleep(pace.poll)
 
 
@@ -239,7 +251,9 @@ def _next(blocks: Iterator[str | None]) -> str | None:
     return next(blocks, "")
 
 
-def _let_go(using: str) -> None:
-    """Give the connection back: of a thousand that listen, few read at one time."""
-    if not connections[using].in_atomic_block:
-        connections[using].close()
+def _let_go() -> None:
+    """Give the connections back: of a thousand that listen, few read at one time."""
+    # All of them: users may be in another database than executions.
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

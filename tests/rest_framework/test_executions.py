@@ -243,6 +243,7 @@ def test_shows_what_it_waits_for_and_what_may_be_done(client_of, user, asking):
     assert (wait["step"], wait["kind"], wait["prompt"]) == ("review", "approval", "Well?")
     assert wait["approvers"] == ["user:ann", "group:x"]
     assert wait["answers"] == []
+    assert wait["response_schema"] is None
     assert shown["may"] == ["view", "decide"]
     assert "approval by user ann or group x" in shown["why"]
 

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from django_workflows import run, wiring
+from django_workflows.exceptions import StoreUnavailable
 from django_workflows.models import WorkflowEntry, WorkflowWait
 from django_workflows.steps import Approval, Call, Loop
 from tests.rest_framework.test_deciding import answers, decide, post, wait_of
@@ -131,3 +132,40 @@ def test_of_many_starts_with_one_key_one_starts(root, registered):
 
     assert sorted(reply.status_code for reply in replies) == [200] * 5 + [201]
     assert len({reply.json()["id"] for reply in replies}) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_events_with_one_key_one_is_sent(root):
+    calls = [lambda: root.post("/api/events/", {"name": "paid"}, "json", headers=KEY)] * 6
+
+    replies = at_once(calls)
+
+    assert sorted(reply.status_code for reply in replies) == [200] * 5 + [201]
+    assert len({str(reply.json()) for reply in replies}) == 1
+
+
+# When the store goes away -----------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_written_before_the_store_went_away_is_asked_for_again(
+    managers, asking, monkeypatch
+):
+    execution, kind = asking("group:managers"), type(wiring.store())
+    settle = kind.settle
+
+    def late(*args, **options):
+        settle(*args, **options)
+        raise StoreUnavailable("OrmStore", "went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "settle", late)
+        reply = post(managers["ann"], execution, "approve", **KEY)
+    again = post(managers["ann"], execution, "approve", **KEY)
+
+    assert reply.status_code == 503
+    assert reply["Retry-After"] == "5"
+    assert "may have been done" in reply.json()["detail"]
+    assert "the same Idempotency-Key" in reply.json()["detail"]
+    assert again.status_code == 200
+    assert len(answers(execution)) == 1

@@ -74,3 +74,12 @@ def test_components_have_names_that_leave_others_alone(document):
     assert schemas["WorkflowExecutionStatus"]["enum"][0] == "pending"
     assert [name for name in schemas if "Workflow" not in name] == []
     assert schemas["WorkflowDecide"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("name", ["WorkflowWait", "WorkflowApproval"])
+def test_schema_of_an_answer_may_be_null(document, name):
+    shown = document["components"]["schemas"][name]
+
+    told = shown["properties"]["response_schema"]
+    assert (told["type"], told["nullable"]) == ("object", True)
+    assert "response_schema" in shown["required"]

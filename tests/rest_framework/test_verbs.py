@@ -52,11 +52,22 @@ def test_resume_again_is_a_conflict_with_who_and_when(root, halted):
     [
         ({"lines": [{"n": "x"}]}, {"lines.0.n": ["'x' is not of type 'integer'"]}),
         ("x", ["'x' is not of type 'object'"]),
+        (
+            {"lines": 1, "a": 1},
+            {
+                "non_field_errors": ["{'lines': 1, 'a': 1} has too many properties"],
+                "lines": ["1 is not of type 'array'"],
+            },
+        ),
     ],
 )
 def test_response_that_is_not_what_the_step_asks_for(root, registered, response, errors):
     line = {"type": "object", "properties": {"n": {"type": "integer"}}}
-    lines = {"type": "object", "properties": {"lines": {"type": "array", "items": line}}}
+    lines = {
+        "type": "object",
+        "maxProperties": 1,
+        "properties": {"lines": {"type": "array", "items": line}},
+    }
     asked = run(registered("asks", ask=Halt("?", response_schema=lines))).execution_id
 
     reply = post(root, asked, "resume", {"response": response})
@@ -64,6 +75,23 @@ def test_response_that_is_not_what_the_step_asks_for(root, registered, response,
     assert reply.status_code == 400
     assert reply.json() == {"response": errors}
     assert post(root, asked, "resume", {"response": {"lines": []}}).status_code == 200
+
+
+def test_bytes_where_the_step_asks_for_something_else(root, registered):
+    number = {"type": "integer"}
+    asked = run(registered("asks", ask=Halt("?", response_schema=number))).execution_id
+
+    reply = post(root, asked, "resume", {"response": {"$bytes": "/w=="}})
+
+    assert reply.json() == {"response": ["'_w==' is not of type 'integer'"]}
+
+
+def test_skip_of_a_halt_is_checked_as_its_answer(root, registered):
+    number = {"type": "integer"}
+    asked = run(registered("asks", ask=Halt("?", response_schema=number))).execution_id
+
+    assert post(root, asked, "skip", {"output": "x"}).status_code == 400
+    assert post(root, asked, "skip", {"output": 1}).status_code == 200
 
 
 def test_resume_of_an_approval_is_refused(root, asking):
@@ -96,6 +124,34 @@ def test_retry(root, broken):
         "look",
         {"order": 2},
     )
+
+
+@pytest.mark.parametrize("body", [{"from_step": "ship"}, {"from_step": "ship", "input": {}}])
+def test_retry_from_a_step_it_never_came_to_is_a_conflict(root, registered, body):
+    def fail():
+        raise ValueError("no")
+
+    failed = run(registered("never", pay=Call(fail), ship=Call(lambda: 1))).execution_id
+
+    reply = post(root, failed, "retry", body)
+
+    assert reply.status_code == 409
+    assert reply.json()["code"] == "invalid_transition"
+    assert "retry from 'ship' needs one that is past that step" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize("verb", ["retry", "skip", "cancel", "fork"])
+def test_verb_for_what_was_shown(root, broken, halted, verb):
+    execution = halted if verb == "cancel" else broken[0]
+    revision = root.get(f"/api/executions/{execution.id}/").json()["revision"]
+    body = {"from_step": "look"} if verb == "fork" else {}
+
+    stale = post(root, execution, verb, {**body, "expected_revision": "0-pending"})
+    assert stale.status_code == 409
+    assert stale.json()["code"] == "invalid_transition"
+    assert "has moved on since it was shown" in stale.json()["detail"]
+
+    assert post(root, execution, verb, {**body, "expected_revision": revision}).status_code < 300
 
 
 def test_retry_of_what_has_not_failed_is_a_conflict(root, halted):
