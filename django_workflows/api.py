@@ -26,6 +26,7 @@ from django_workflows.core.engine.answering import find_wait
 from django_workflows.core.execution import Execution, ExecutionResult, ExecutionStatus
 from django_workflows.core.explaining import explained
 from django_workflows.core.ids import derived_id, new_id
+from django_workflows.core.undoing import is_undone
 from django_workflows.core.waits import Answer, InboxEvent
 from django_workflows.core.workflow import Workflow, install, registry
 from django_workflows.exceptions import InvalidTransition, PayloadError
@@ -135,10 +136,15 @@ def run(
 def _pause(delay: object) -> timedelta:
     pause = delay
     if isinstance(delay, (int, float)) and not isinstance(delay, bool):
-        with suppress(ValueError, OverflowError):  # NaN, and what no clock counts
-            pause = timedelta(seconds=delay)
-    if not isinstance(pause, timedelta) or pause < timedelta(0):
+        with suppress(ValueError):  # NaN
+            # Cut before it is counted: there are more floats than timedeltas.
+            pause = timedelta(seconds=max(-1, min(delay, 2 * clock.LONGEST.total_seconds())))
+    if not isinstance(pause, timedelta):
         raise PayloadError("delay", f"must be seconds or a timedelta, 0 or more, not {delay!r}")
+    if pause < timedelta(0):
+        raise PayloadError("delay", "must be 0 or more seconds")
+    if pause > clock.LONGEST:
+        raise PayloadError("delay", f"must be at most 100 years ({clock.LONGEST.days:,} days)")
     return pause
 
 
@@ -199,7 +205,7 @@ def resume(
     who answers, and is checked against the step's approvers under the lock.
 
     Raise ExecutionNotFound, NotResumable (it lists the open steps), AlreadyResumed with who and
-    when, NotAllowed, PayloadError.
+    when, NotAllowed, PayloadError, ResponseError where it is not what the step asks for.
     """
     engine = _engine_for(str(execution_id))
     if wait:
@@ -231,15 +237,22 @@ def send_event(
     it is the first one: that is returned, for as long as it is kept. Raise PayloadError where
     ``data`` cannot be kept.
     """
+    return sent_event(name, key, data, by, idempotency_key)[0]
+
+
+def sent_event(
+    name: str, key: Any, data: Any, by: Any, idempotency_key: Any
+) -> tuple[InboxEvent, bool]:
+    """Return what send_event() does, and whether it is new."""
     if not name or ":" in name:
         raise PayloadError("name", f"event {name!r} must be a name without a colon")
-    once: object = idempotency_key
+    once = idempotency_key
     if once is not None and not (isinstance(once, str) and once):
         raise PayloadError("idempotency_key", f"{once!r} must be a text, not empty")
     store = wiring.store()
     key = "" if key is None else str(key)
     event = InboxEvent(
-        id=derived_id("event", name, key, idempotency_key) if idempotency_key else new_id(),
+        id=derived_id("event", name, key, once) if once else new_id(),
         name=name,
         key=key,
         data=storable("data", data),
@@ -248,9 +261,10 @@ def send_event(
     )
     chore = Chore(kind=ChoreKind.DELIVER, target=event.topic)
     kept = store.add_event(event, chore)
-    if kept is event:
+    is_new = kept is event
+    if is_new:
         wiring.do_on_commit([chore])
-    return kept
+    return kept, is_new
 
 
 def wait(execution_id: str, timeout: float | None = None) -> ExecutionResult:
@@ -272,7 +286,9 @@ def explain(execution_id: str) -> str:
     if execution.status == ExecutionStatus.PENDING:
         unheard = unheard_queue(execution.queue)
     tally = partial(store.tally, execution.id)
-    return explained(execution, waits, tally, known=known, unheard=unheard)
+    definition = registry[execution.workflow_id] if known else None
+    undone = is_undone(store, execution, definition)
+    return explained(execution, waits, tally, known=known, unheard=unheard, undone=undone)
 
 
 def _engine_for(execution_id: str) -> Engine:

@@ -130,7 +130,7 @@ class PayloadError(WorkflowError, ValueError):
 
 class StoreUnavailable(WorkflowError):
     """
-    The store does not answer; nothing was written.
+    The store does not answer. What was asked may have been written, if its answer was lost.
 
     Where that ended a drive, ``driven`` is the execution's id and the fence it was driven under.
     """
@@ -138,7 +138,10 @@ class StoreUnavailable(WorkflowError):
     def __init__(self, store: str, reason: object) -> None:
         self.store = store
         self.driven: tuple[str, int] | None = None
-        super().__init__(f"The store {store} does not answer: {reason}. Nothing was written.")
+        super().__init__(
+            f"The store {store} does not answer: {reason}."
+            " It may have written what it was asked to."
+        )
 
 
 class ExecutionNotFound(WorkflowError, LookupError):

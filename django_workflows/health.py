@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -49,12 +49,20 @@ def _silence() -> timedelta:
 
 def unheard_queue(queue: str | None) -> str | None:
     """Return the name of ``queue`` where nobody listens to it, None where somebody does."""
+    return unheard_queues([queue])[queue]
+
+
+def unheard_queues(queues: Iterable[str | None]) -> dict[str | None, str | None]:
+    """Do as unheard_queue() for each of ``queues``, and read once who is there."""
+    wanted = set(queues)
+    if not wanted:
+        return {}
     adapter = wiring.adapter()
     listening = adapter.listeners(alive())
-    name = queue or adapter.queue
-    if listening is None or "*" in listening or name in listening:
-        return None
-    return name
+    if listening is None or "*" in listening:
+        return dict.fromkeys(wanted)
+    names = {queue: queue or adapter.queue for queue in wanted}
+    return {queue: None if name in listening else name for queue, name in names.items()}
 
 
 def findings() -> Iterator[Finding]:

@@ -238,6 +238,10 @@ def test_empty_idempotency_key_is_refused(registered):
     [
         ("delay", -1),
         ("delay", timedelta(seconds=-1)),
+        ("delay", -(10**400)),
+        ("delay", 999_999_999_999),
+        ("delay", 10**400),
+        ("delay", timedelta(days=9_999_999)),
         ("delay", float("nan")),
         ("delay", float("inf")),
         ("delay", "soon"),

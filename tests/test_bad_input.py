@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group
@@ -21,6 +22,7 @@ from django_workflows import (
     start,
     wait,
 )
+from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.ids import new_id
 from django_workflows.exceptions import (
@@ -169,6 +171,24 @@ def test_starter_must_be_a_user_or_a_name(ordered, begin):
 
 
 @pytest.mark.usefixtures("nothing_written")
+@pytest.mark.parametrize(
+    ("delay", "reason"),
+    [
+        (timedelta(seconds=-5), "must be 0 or more seconds"),
+        (-5, "must be 0 or more seconds"),
+        (timedelta(days=9_999_999), r"must be at most 100 years \(36,525 days\)"),
+        (999_999_999_999, r"must be at most 100 years \(36,525 days\)"),
+    ],
+)
+def test_delay_out_of_bounds_is_told_in_words(ordered, delay, reason):
+    with pytest.raises(PayloadError, match=f"^delay: {reason}$"):
+        start(ordered, {"order_id": 1}, delay=delay)
+
+
+def test_delay_of_a_hundred_years_is_kept(ordered):
+    assert start(ordered, {"order_id": 1}, delay=clock.LONGEST).status == "halted"
+
+
 def test_delay_must_be_a_duration(ordered):
     with pytest.raises(PayloadError, match="delay: must be seconds or a timedelta"):
         start(ordered, {"order_id": 1}, delay="soon")

@@ -6,9 +6,12 @@ from datetime import timedelta
 import pytest
 
 from django_workflows import Retry, api, cancel, explain, registry, resume, run, start, wiring
+from django_workflows.admin import columns
 from django_workflows.core import clock
+from django_workflows.core.execution import Entry
 from django_workflows.core.presence import Presence
 from django_workflows.exceptions import ExecutionNotFound
+from django_workflows.models import WorkflowExecution
 from django_workflows.steps import Approval, Call, Halt, Parallel, Sleep, SubWorkflow, WaitForEvent
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +157,64 @@ def test_undoing(registered):
     run(workflow)
 
     assert sentences[0].startswith("undoing its completed steps after ValueError: no, attempt 1")
+
+
+@pytest.fixture
+def undone(registered):
+    return registered(
+        "explained",
+        book=Call(lambda: 1, compensate="unbook"),
+        pay=Call(lambda: 1, compensate="refund"),
+        it=Call(fail),
+        unbook=Call(lambda: 1),
+        refund=Call(lambda: 1),
+    )
+
+
+def whys(*ids):
+    rows = list(WorkflowExecution.objects.filter(pk__in=ids))
+    columns.add_whys(rows)
+    return {str(row.pk): row.why for row in rows}
+
+
+def test_undone(undone):
+    failed = run(undone).execution_id
+
+    assert said(failed) == "failed at it: ValueError: no, and what it had done was undone"
+    # A list does not look into the history of each of its rows.
+    assert whys(failed) == {failed: "failed at it: ValueError: no"}
+
+
+def test_undone_as_far_as_could_be(registered):
+    failed = run(
+        registered(
+            "explained",
+            book=Call(lambda: 1, compensate="unbook"),
+            pay=Call(lambda: 1, compensate="refund"),
+            it=Call(fail),
+            unbook=Call(lambda: 1),
+            refund=Call(fail),
+        )
+    ).execution_id
+
+    assert said(failed).endswith(
+        "(and 'pay' could not be undone: ValueError: no), and what else it had done was undone"
+    )
+
+
+def test_undone_and_failed_again_before_anything_was_done(undone):
+    failed = run(undone).execution_id
+    wiring.store().record(Entry(execution_id=failed, step_id="book", action="retried"))
+
+    assert said(failed) == "failed at it: ValueError: no"
+    assert whys(failed) == {failed: explain(failed)}
+
+
+def test_undone_long_ago_by_a_workflow_that_is_gone(undone):
+    failed = run(undone).execution_id
+    registry.remove("explained")
+
+    assert said(failed) == "failed at it: ValueError: no, and what it had done was undone"
 
 
 def test_running_by_nobody(registered):

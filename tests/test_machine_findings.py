@@ -62,7 +62,10 @@ def fail():
 
 def retried(engine, execution_id, from_step):
     """Drive an execution again from one of its steps."""
-    decide = control.retry(engine.definition, from_step=from_step, input=None, by=None, undone=[])
+    history = engine.store.entries(execution_id)
+    decide = control.retry(
+        engine.definition, from_step=from_step, input=None, by=None, history=history
+    )
     engine.store.transition(execution_id, decide)
     return engine.drive(execution_id)
 

@@ -10,6 +10,7 @@ from django_workflows.core.chores import Chore, ChoreKind
 from django_workflows.core.execution import Entry, EntryAction, Execution
 from django_workflows.core.presence import Presence
 from django_workflows.core.waits import InboxEvent, Wait
+from django_workflows.exceptions import PayloadError
 from django_workflows.models import (
     WorkflowChore,
     WorkflowEntry,
@@ -230,3 +231,20 @@ def test_the_migrations_can_be_undone_and_done_again():
 
     assert not tables & without
     assert tables <= again
+
+
+@pytest.mark.django_db
+def test_who_started_it_is_told_apart_by_each_character():
+    mine = WorkflowExecutionFactory(started_by="ann")
+    for other in ("Ann", "ann ", "änn", None):
+        WorkflowExecutionFactory(started_by=other)
+
+    assert list(WorkflowExecution.objects.filter(started_by="ann")) == [mine]
+
+
+@pytest.mark.django_db
+def test_a_name_that_no_index_takes_is_refused():
+    WorkflowExecutionFactory(started_by="x" * 255)
+
+    with pytest.raises(PayloadError, match="started_by: text of 256 characters; at most 255"):
+        WorkflowExecutionFactory(started_by="x" * 256)

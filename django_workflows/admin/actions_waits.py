@@ -25,7 +25,7 @@ from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import NotAllowed, ResponseError
 from django_workflows.models import WorkflowEntry, WorkflowExecution, WorkflowWait
-from django_workflows.permissions import authorize, label, refuse_decision
+from django_workflows.permissions import authorize, authorize_answer, label, refuse_decision
 
 _KINDS = {
     WaitKind.APPROVAL: gettext_lazy("an approval"),
@@ -204,7 +204,7 @@ def _refusal(request: HttpRequest, execution: Execution, wait: Wait) -> str:
             return ""
         asked = _requesters(execution) if wait.exclude_requester else ()
         refuse_decision(user, execution, wait, asked)  # names whom it asks
-        authorize(user, "decide", execution)
+        authorize_answer(user, execution, wait)
     except NotAllowed as error:
         return str(error)
     if any(answer.by == label(user) for answer in wait.answers):

@@ -20,7 +20,7 @@ from django_workflows import reports
 from django_workflows.admin.readable import readable
 from django_workflows.exceptions import ExecutionNotFound, NotAllowed, UnknownWorkflow
 from django_workflows.models import WorkflowExecution
-from django_workflows.permissions import ACTIONS, authorize, may
+from django_workflows.permissions import ACTIONS, authorize, may, policy
 
 __all__ = ["Link", "Page", "live", "navigation", "page", "page_context", "pages", "readable"]
 
@@ -157,9 +157,22 @@ def guarded(
 
 def is_stranger(request: HttpRequest) -> bool:
     """Say whether the user can do nothing with any execution, and is asked by none."""
-    if any(may(request.user, action) for action in ACTIONS):
+    known: bool | None = getattr(request, "_is_workflow_stranger", None)
+    if known is None:  # the links, and each list of apps, ask again
+        known = _is_stranger(request.user)
+        request._is_workflow_stranger = known  # type: ignore[attr-defined]  # noqa: SLF001
+    return known
+
+
+def _is_stranger(user: Any) -> bool:
+    if not user.is_active:
+        return True
+    if any(may(user, action) for action in ACTIONS):
         return False
-    return not WorkflowExecution.objects.visible_to(request.user).exists()
+    # One by one: joined by OR, as visible_to() has it, they are asked of each execution.
+    if reports.is_asked(user):
+        return False
+    return not WorkflowExecution.objects.filter(policy().visible(user)).exists()
 
 
 def refuse_stranger(request: HttpRequest) -> None:

@@ -16,14 +16,11 @@ from django_workflows.core.execution import Execution, ExecutionStatus
 from django_workflows.core.explaining import explained
 from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import registry
-from django_workflows.health import unheard_queue
+from django_workflows.health import unheard_queues
 from django_workflows.models import WorkflowExecution, WorkflowWait
 
 #: What a list does not show, and what may be large.
 HEAVY = ("input", "ctx", "frames", "result", "halt_data", "compensations")
-
-#: Of so many queues on one page it is asked whether anybody listens: each takes a query.
-MOST_QUEUES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +32,11 @@ class Reach:
 
 
 def add_whys(rows: Sequence[WorkflowExecution]) -> None:
-    """Set ``why`` of each row: the sentence of api.explain(), in few queries for all of them."""
+    """
+    Set ``why`` of each row: the sentence of api.explain(), in few queries for all of them.
+
+    It does not say if what was done is undone, which takes a look into each history.
+    """
     open_ones = WorkflowWait.objects.filter(status=WaitStatus.OPEN).order_by("opened_at", "id")
     halted = [row for row in rows if row.status == ExecutionStatus.HALTED]
     prefetch_related_objects(halted, Prefetch("waits", queryset=open_ones, to_attr="open_waits"))
@@ -46,8 +47,7 @@ def add_whys(rows: Sequence[WorkflowExecution]) -> None:
 
 def _unheard(rows: Iterable[WorkflowExecution]) -> Mapping[str | None, str | None]:
     pending = {row.queue for row in rows if row.status == ExecutionStatus.PENDING}
-    asked = sorted(pending, key=lambda queue: queue or "")[:MOST_QUEUES]
-    return {queue: unheard_queue(queue) for queue in asked}
+    return unheard_queues(pending)
 
 
 def _why(row: Any, unheard: Mapping[str | None, str | None]) -> str:

@@ -24,7 +24,7 @@ from django_workflows.core.presence import Presence
 from django_workflows.core.waits import WaitStatus
 from django_workflows.exceptions import StoreUnavailable
 from django_workflows.models import ExecutionQuerySet, WorkflowExecution, WorkflowWait
-from django_workflows.permissions import may
+from django_workflows.permissions import sees_all
 from django_workflows.pictures import chart
 
 #: Seconds for which the doctor's findings are shown as they are.
@@ -69,7 +69,7 @@ class DashboardPage(Page):
     nav = 10
 
     def get(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:
-        """Read all of it; who may view nothing by permission is told nothing of the workers."""
+        """Read all of it; of workers and findings only who sees every execution is told."""
         visible = WorkflowExecution.objects.visible_to(request.user)
         hours = reports.per_hour(visible)
         oldest = reports.oldest_wait(visible)
@@ -82,7 +82,7 @@ class DashboardPage(Page):
             "oldest_url": oldest and reverse(f"admin:{EXECUTION}", args=[oldest.execution_id]),
             **overdue(visible),
         }
-        if may(request.user, "view"):
+        if sees_all(request.user):
             context |= process_context()
         return context
 

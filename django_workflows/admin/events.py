@@ -22,7 +22,7 @@ from django_workflows.admin.typed_fields import Blank, JSONText
 from django_workflows.core.waits import InboxEvent, WaitKind, WaitStatus
 from django_workflows.exceptions import PayloadError
 from django_workflows.models import WorkflowEvent, WorkflowExecution, WorkflowWait
-from django_workflows.permissions import authorize, may
+from django_workflows.permissions import authorize, label, may, sees_all
 
 #: So many waits, and so many events that nobody has taken, are shown.
 MOST_SHOWN = 20
@@ -86,6 +86,9 @@ class EventsPage(Page):
             status=WaitStatus.OPEN, kind=WaitKind.EVENT, execution__in=visible
         ).select_related("execution")
         kept = WorkflowEvent.objects.filter(taken_by__isnull=True).order_by("-sent_at", "-id")
+        if not sees_all(request.user):
+            # An event belongs to no execution yet: it is its sender's alone.
+            kept = kept.filter(by=label(request.user))
         return {
             "waits": [self._row(wait) for wait in waits.order_by("opened_at", "id")[:MOST_SHOWN]],
             "kept": [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.db import DataError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
@@ -14,16 +18,33 @@ from django.utils.translation import gettext_lazy as _
 
 from django_workflows import reports
 from django_workflows.admin import columns, filters, texts
-from django_workflows.admin.base import EXECUTION, guarded, is_stranger, page_context, pages
+from django_workflows.admin.base import (
+    EXECUTION,
+    guarded,
+    is_stranger,
+    page_context,
+    pages,
+    refuse_stranger,
+)
 from django_workflows.admin.bulk import BulkActions
 from django_workflows.admin.looking import visible_execution
 from django_workflows.admin.page import ExecutionPage
+from django_workflows.core.ids import canonical
 from django_workflows.models import ExecutionQuerySet, WorkflowExecution
 
 if TYPE_CHECKING:
     ExecutionPages = admin.ModelAdmin[WorkflowExecution]
 else:  # generic for the type checker only
     ExecutionPages = admin.ModelAdmin
+
+
+def _lookups_of(list_filter: Iterable[Any]) -> Iterator[str]:
+    """Generate the parameters that filters of a list have in its address."""
+    for one in list_filter:
+        if isinstance(one, tuple):  # a field, by date
+            yield from (f"{one[0]}__{lookup}" for lookup in ("gte", "lt", "isnull"))
+        else:
+            yield one.parameter_name
 
 
 class ReadOnly:
@@ -73,6 +94,10 @@ class ExecutionAdmin(BulkActions, ReadOnly, ExecutionPages):
     list_max_show_all = 0
     change_list_template = "admin/django_workflows/executions.html"
 
+    #: What a list may be narrowed by beside its filters: the page of an execution leads so to its
+    #: children. Without this, any column: one has text to be read through for each row.
+    lookups = frozenset({"parent__id__exact"})
+
     # Who ----------------------------------------------------------------------------------------
 
     def has_view_permission(
@@ -91,6 +116,10 @@ class ExecutionAdmin(BulkActions, ReadOnly, ExecutionPages):
 
     # The list -----------------------------------------------------------------------------------
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow what the filters and our own links take, and nothing else."""
+        return lookup in self.lookups or lookup in _lookups_of(self.list_filter)
+
     def get_urls(self) -> list[URLPattern]:
         """Add the pages that stand around executions."""
         around = [page.url_pattern(self.admin_site) for page in pages()]
@@ -100,17 +129,34 @@ class ExecutionAdmin(BulkActions, ReadOnly, ExecutionPages):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the list, with the links that every page has."""
-        context = page_context(request, self.admin_site, current="executions")
-        return super().changelist_view(request, {**context, **(extra_context or {})})
+        listed = super().changelist_view
+
+        def show() -> HttpResponse:
+            refuse_stranger(request)
+            context = page_context(request, self.admin_site, current="executions")
+            return listed(request, {**context, **(extra_context or {})})
+
+        return guarded(request, self.admin_site, show)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[WorkflowExecution], *where: Any, **more: Any
+    ) -> HttpResponse | None:
+        """Do the action to what is ticked; Django fails at what is no id at all."""
+        if all(map(canonical, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            return super().response_action(request, queryset, *where, **more)
+        self.message_user(request, _("What was ticked is not there."), messages.WARNING)
+        return HttpResponseRedirect(request.get_full_path())
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Read what the columns tell for all rows of the page at once."""
-        shown = super().get_changelist_instance(request)
+        try:
+            shown = super().get_changelist_instance(request)
+            shown.result_list = list(shown.result_list.defer(*columns.HEAVY))
+        except (OverflowError, DataError) as error:  # a date that no calendar has
+            raise IncorrectLookupParameters(error) from error
         shown.title = str(_("Executions"))
-        shown.result_list = list(shown.result_list.defer(*columns.HEAVY))
         columns.add_whys(shown.result_list)
-        for row in shown.result_list:
-            row.link = texts.subject_link(request, self.admin_site, row.subject)
+        texts.add_links(request, self.admin_site, shown.result_list)
         return shown
 
     def get_search_results(

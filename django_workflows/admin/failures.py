@@ -39,7 +39,9 @@ class FailuresPage(Page):
         key = request.GET.get("cluster")
         may_retry = may(request.user, "retry")
         if key is not None:
-            return {**self._one(visible, key), "may_retry": may_retry}
+            context = self._one(visible, key)
+            texts.add_links(request, self.admin_site, [one["row"] for one in context["rows"]])
+            return {**context, "may_retry": may_retry}
         found = reports.failures(visible, limit=MOST_CLUSTERS)
         return {
             "clusters": [

@@ -30,7 +30,10 @@ class ChoiceFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, executions: Executions) -> Executions:
         """Narrow the list."""
         value = self.value()
-        return executions if value is None else executions.filter(self.condition(value))
+        if value is None:
+            return executions
+        # No text of a database has a NUL, and PostgreSQL takes none to compare with.
+        return executions.none() if "\0" in value else executions.filter(self.condition(value))
 
     def condition(self, value: str) -> Q:
         """Return what an execution has to be."""
@@ -86,6 +89,10 @@ class VersionFilter(ChoiceFilter):
             return []
         found = [version for workflow, version in versions(request) if workflow == chosen]
         return [(version, version or _("none")) for version in found[:MOST_CHOICES]]
+
+    def has_output(self) -> bool:
+        """Say whether it is shown: also where a link has chosen a version without the workflow."""
+        return bool(self.lookup_choices) or self.value() is not None
 
     def condition(self, value: str) -> Q:
         """See ChoiceFilter."""

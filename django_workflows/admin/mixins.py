@@ -103,7 +103,7 @@ class WorkflowAdminMixin(ObjectAdmin):
             ],
             "list_url": f"{reverse(f'admin:{EXECUTIONS}')}?{urlencode({'q': subject})}",
             "is_more": len(rows) > MOST_SHOWN,
-            "asked": [asked(request, self.admin_site, wait) for wait in waits],
+            "asked": [asked(wait, str(obj)) for wait in waits],
             "inbox_url": InboxPage.url(),
             "next": request.path,
             "starts": self._starts(request, obj),

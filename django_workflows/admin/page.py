@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.db.models import Max
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from django_workflows import api, pictures, reports
@@ -54,7 +54,7 @@ class ExecutionPage(RowPage):
     """One execution: why it is where it is, what it did, and what can be done about it."""
 
     name = "execution"
-    title = _("Execution")
+    title = gettext_lazy("Execution")
     template = "admin/django_workflows/execution.html"
     live_template = "admin/django_workflows/execution_live.html"
 
@@ -210,7 +210,7 @@ class EntryPage(RowPage):
 
     name = "entry"
     path = "<uuid:execution_id>/entry/<int:entry_id>/"
-    title = _("Entry")
+    title = gettext_lazy("Entry")
     template = "admin/django_workflows/execution_entry.html"
 
     def get(self, request: HttpRequest, **kwargs: Any) -> dict[str, Any]:

@@ -127,6 +127,8 @@ def _leaf(value: Any, key: str) -> SafeString:
         return format_html('<span class="wf-bool">{}</span>', "true" if value else "false")
     if isinstance(value, (int, float)):
         return format_html('<span class="wf-number">{}</span>', str(value))
+    if not value:
+        return format_html('<span class="wf-empty">{}</span>', '""')
     if len(value) <= LONGEST_TEXT:
         return format_html('<span class="wf-text">{}</span>', value)
     size = _("%(size)s characters") % {"size": f"{len(value):,}"}

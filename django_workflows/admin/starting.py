@@ -9,8 +9,11 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.contrib import messages
+from django.contrib.admin import AdminSite
+from django.contrib.auth import get_permission_codename
 from django.core import signing
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -64,27 +67,56 @@ class OptionsForm(forms.Form):
         help_text=gettext_lazy("Higher goes first; 0 unless given."),
     )
 
+    def __init__(self, request: HttpRequest, site: AdminSite, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.request = request
+        self.site = site
+
     def clean_subject(self) -> str | None:
-        """Return the label of an object that is there."""
+        """Return the label of an object that is there, and that the user may view."""
         text: str = self.cleaned_data["subject"]
-        return subject_of(text) if text else None
+        return subject_of(text, self.request, self.site) if text else None
 
 
-def subject_of(text: str) -> str:
-    """Return the label of the object that ``text`` names. Raise ValidationError."""
+def subject_of(text: str, request: HttpRequest, site: AdminSite) -> str:
+    """
+    Return the label of the object that ``text`` names.
+
+    Raise ValidationError where there is none, in the same words where the user may not view it.
+    """
     label, _colon, key = text.partition(":")
     try:
         model = apps.get_model(label)
     except (LookupError, ValueError) as error:
         known = _("There is no model %(label)s; write app.model:pk.") % {"label": repr(label)}
         raise ValidationError(known) from error
+    found = _viewed(model, key, request, site)
+    if found is None:
+        missing = _("There is no %(model)s with the key %(key)s that you may view.")
+        raise ValidationError(missing % {"model": model._meta.verbose_name, "key": repr(key)})
+    return subject_key(found)
+
+
+def _viewed(
+    model: type[models.Model], key: str, request: HttpRequest, site: AdminSite
+) -> models.Model | None:
+    """Return an instance where the user may view it: as its ModelAdmin says, if it has one."""
+    admin = site._registry.get(model)  # noqa: SLF001  as Django's own apps do
+    # Before it is looked for: how long that takes would tell whether it is there.
+    if not (admin.has_view_permission(request) if admin else _may_view(request.user, model)):
+        return None
+    rows = admin.get_queryset(request) if admin else model._base_manager.all()  # noqa: SLF001  documented
     try:
-        return subject_key(model._base_manager.get(pk=key))  # noqa: SLF001  documented
-    except (ValidationError, ValueError, OverflowError, model.DoesNotExist) as error:
-        missing = _("There is no %(model)s with the key %(key)s.")
-        raise ValidationError(
-            missing % {"model": model._meta.verbose_name, "key": repr(key)}
-        ) from error
+        found = rows.get(pk=key)
+    except (ValidationError, ValueError, OverflowError, ObjectDoesNotExist):
+        return None
+    return found if admin is None or admin.has_view_permission(request, found) else None
+
+
+def _may_view(user: Any, model: type[models.Model]) -> bool:
+    # Who may change something may view it, as in the admin.
+    names = (get_permission_codename(action, model._meta) for action in ("view", "change"))
+    return any(user.has_perm(f"{model._meta.app_label}.{name}") for name in names)
 
 
 @page
@@ -105,7 +137,7 @@ class StartPage(Page):
         """Raise NotAllowed, UnknownWorkflow."""
         authorize(request.user, "start", workflow_id=workflow_id)
         form = input_form(workflow_id, initial=_given(request))
-        options = OptionsForm(initial=request.GET.dict())
+        options = OptionsForm(request, self.admin_site, initial=request.GET.dict())
         opens_options = any(name in options.fields for name in request.GET)
         ticket = new_ticket(request.user, workflow_id)
         return {
@@ -120,7 +152,7 @@ class StartPage(Page):
         """Start one, and show it. Raise NotAllowed, UnknownWorkflow."""
         authorize(request.user, "start", workflow_id=workflow_id)
         form = input_form(workflow_id, request.POST)
-        options = OptionsForm(request.POST)
+        options = OptionsForm(request, self.admin_site, request.POST)
         ticket = request.POST.get("ticket", "")
         if form.is_valid() and options.is_valid():
             id_ = ticketed(ticket, request.user, workflow_id)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -18,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
+from django_workflows.exceptions import AlreadyResumed, WorkflowError
 
 MINUTE = 60
 
@@ -97,23 +101,71 @@ def lasted(time: timedelta, *, rough: bool = False, depth: int = 0) -> str:
     return timesince(now - time, now, depth=depth or (1 if rough else 2))
 
 
-def subject_link(request: HttpRequest, site: AdminSite, subject: str | None) -> SafeString | str:
-    """
-    Return what an execution is about as a link to its page in the admin, where there is one.
+def told(error: WorkflowError) -> str:
+    """Return an error as a message; of an answer that came late, who was first, and when."""
+    if isinstance(error, AlreadyResumed) and error.by and error.at:
+        late = _("%(by)s has answered %(step)s already, on %(at)s. Nothing was changed.")
+        return late % {"by": error.by, "step": error.step, "at": exactly(error.at)}
+    return str(error)
 
-    ``subject`` is kept as ``app.model:pk``. The object is not read.
+
+def subject_link(request: HttpRequest, site: AdminSite, subject: str | None) -> SafeString | str:
+    """Return what one execution is about; see subject_links()."""
+    return subject_links(request, site, [subject])[subject]
+
+
+def add_links(request: HttpRequest, site: AdminSite, rows: Iterable[Any]) -> None:
+    """Set ``link`` of each row of executions: what it is about; see subject_links()."""
+    found = list(rows)
+    links = subject_links(request, site, [row.subject for row in found])
+    for row in found:
+        row.link = links[row.subject]
+
+
+def subject_links(
+    request: HttpRequest, site: AdminSite, subjects: Collection[str | None]
+) -> dict[str | None, SafeString | str]:
     """
-    label, _colon, key = (subject or "").partition(":")
-    if not subject or not key:
-        return subject or NOTHING
+    Return what executions are about, as links to pages in the admin, where there are some.
+
+    Subjects are kept as ``app.model:pk``. The objects of models that the user may view are read,
+    in one query for each model, and called by their names.
+    """
+    keys: dict[str, set[str]] = defaultdict(set)
+    for subject in subjects:
+        label, _colon, key = (subject or "").partition(":")
+        keys[label].add(key)
+    links: dict[str | None, SafeString | str] = {one: one or NOTHING for one in subjects}
     for model, admin in site._registry.items():  # noqa: SLF001  as Django's own apps do
-        if model._meta.label_lower == label:
-            words = f"{model._meta.verbose_name} {key}"
-            url = _admin_url(model, key)
-            if url and admin.has_view_permission(request):
-                return format_html('<a href="{}">{}</a>', url, words)
-            return words
-    return subject
+        label = model._meta.label_lower
+        wanted = keys.get(label, set()) - {""}
+        objects = _objects(request, admin, wanted) if wanted else {}
+        for key in wanted:
+            links[f"{label}:{key}"] = _link(request, admin, key, objects.get(key))
+    return links
+
+
+def _objects(request: HttpRequest, admin: ModelAdmin[Any], keys: Iterable[str]) -> dict[str, Any]:
+    """Return those objects that the user may view, by key."""
+    if not admin.has_view_permission(request):
+        return {}
+    field, ids = admin.opts.pk, []
+    for key in keys:
+        with suppress(ValidationError):  # of a model whose keys were others once
+            id_ = field.to_python(key)
+            field.run_validators(id_)  # what does not fit the column makes some databases fail
+            ids.append(id_)
+    return {str(one.pk): one for one in admin.get_queryset(request).in_bulk(ids).values()}
+
+
+def _link(request: HttpRequest, admin: ModelAdmin[Any], key: str, one: Any) -> SafeString | str:
+    words = f"{admin.opts.verbose_name} {key}"
+    url = _admin_url(admin.model, key)
+    if not admin.has_view_permission(request, one):
+        return words
+    if one is not None:
+        words = str(one)
+    return format_html('<a href="{}">{}</a>', url, words) if url else words
 
 
 def _admin_url(model: Any, key: str) -> str | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+#: What is waited for, or is given time, lasts no longer: else its end would be no date any more.
+LONGEST = timedelta(days=36_525)  # 100 years
+
 _offset = timedelta(0)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from django_workflows.core import clock
 from django_workflows.core.execution import Execution, ExecutionStatus
 from django_workflows.core.store import LOST
+from django_workflows.core.undoing import NOT_UNDONE
 from django_workflows.core.waits import Wait, WaitKind
 
 Tally = Callable[[str], Mapping[ExecutionStatus, int]]
@@ -20,13 +21,14 @@ def explained(
     *,
     known: bool = True,
     unheard: str | None = None,
+    undone: bool = False,
 ) -> str:
     """
     Return the sentence.
 
     ``waits`` are the open ones, ``tally`` says how many children of a step there are of each
-    status, ``known`` if it is registered, and ``unheard`` is its queue where no worker listens to
-    that.
+    status, ``known`` if it is registered, ``unheard`` is its queue where no worker listens to
+    that, and ``undone`` says if compensations have undone completed steps; see core.undoing.
     """
     status = execution.status
     if not known and not status.is_final:
@@ -41,10 +43,18 @@ def explained(
     if status == ExecutionStatus.RUNNING:
         return _running(execution)
     if status == ExecutionStatus.FAILED:
-        return f"failed at {_step(execution)}: {execution.error}"
+        return f"failed at {_step(execution)}: {execution.error}{_undone(execution, undone)}"
     if status == ExecutionStatus.CANCELLED:
-        return f"cancelled at {_step(execution)}: {execution.error}"
+        return f"cancelled at {_step(execution)}: {execution.error}{_undone(execution, undone)}"
     return f"completed {_when(execution.finished_at)}"
+
+
+def _undone(execution: Execution, undone: bool) -> str:  # noqa: FBT001  as explained() was told
+    if not undone:
+        return ""
+    # The error names each step whose compensation gave up.
+    what = "what else" if NOT_UNDONE in (execution.error or "") else "what"
+    return f", and {what} it had done was undone"
 
 
 def _pending(execution: Execution, unheard: str | None) -> str:

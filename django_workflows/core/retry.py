@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django_workflows.core import clock
 from django_workflows.exceptions import PayloadError
 
 #: Longer pauses are durable waits that hold no worker; shorter ones are slept through in place.
@@ -55,6 +56,8 @@ class Retry:
             found.append(f"retry attempts must be at least 1, not {self.attempts}")
         if seconds(self.delay) < 0 or seconds(self.max_delay) < 0:
             found.append("retry delays must not be negative")
+        if not max(seconds(self.delay), seconds(self.max_delay)) <= clock.LONGEST.total_seconds():
+            found.append("retry delays must be at most 100 years")
         if self.backoff <= 0:
             found.append(f"retry backoff must be positive, not {self.backoff:g}")
         if not 0 <= self.jitter <= 1:

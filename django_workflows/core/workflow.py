@@ -233,4 +233,7 @@ _RESERVED = frozenset(name for name in dir(Workflow) if not name.startswith("__"
 def _bound(timeout: Any) -> Any:
     """Return a number of seconds as a timedelta; the rest is for validation to look at."""
     is_number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    return timedelta(seconds=timeout) if is_number else timeout
+    try:
+        return timedelta(seconds=timeout) if is_number else timeout
+    except (ValueError, OverflowError):  # NaN, and more than there are days for
+        return timeout

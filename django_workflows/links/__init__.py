@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from django.urls import NoReverseMatch, reverse
 
 from django_workflows.conf import settings
+from django_workflows.core import clock
 from django_workflows.core.waits import Wait, WaitKind
 from django_workflows.exceptions import ConfigurationError, NotAllowed
 from django_workflows.links.tokens import Link
@@ -39,8 +40,8 @@ def decision_url(
 
     Whoever holds the link decides as that person: give it to nobody else. What the person may do
     is asked when the link is used. Raise NotAllowed where an id names no open approval that asks
-    this person, ValueError where a record is no approval, ConfigurationError where the links are
-    not in the URL conf.
+    this person, ValueError where a record is no approval or ``max_age`` is over 100 years,
+    ConfigurationError where the links are not in the URL conf.
     """
     record = _record(wait, person)
     if record.kind != WaitKind.APPROVAL:
@@ -50,12 +51,19 @@ def decision_url(
         record,
         person,
         approved=approved,
-        max_age=age if isinstance(age, timedelta) else timedelta(seconds=age),
+        max_age=_lasting(age),
     )
     path = _path(link)
     if request is not None:
         return request.build_absolute_uri(path)
     return f"{base_url.rstrip('/')}{path}" if base_url else path
+
+
+def _lasting(age: float | timedelta) -> timedelta:
+    seconds = age.total_seconds() if isinstance(age, timedelta) else age
+    if not abs(seconds) <= clock.LONGEST.total_seconds():  # NaN is not, either
+        raise ValueError(f"max_age must be at most 100 years, not {age!r}.")
+    return timedelta(seconds=seconds)
 
 
 def _record(wait: Any, person: Any) -> Wait:

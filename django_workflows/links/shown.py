@@ -9,6 +9,9 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from django.apps import apps
+from django.contrib.auth import get_permission_codename
+from django.core.exceptions import ValidationError
 from django.utils.formats import localize
 from django.utils.timezone import is_aware, localtime
 from django.utils.translation import gettext as _
@@ -70,6 +73,22 @@ def name_of(person: Any) -> str:
     """Return how a page names a user: by the full name, where there is one."""
     full = getattr(person, "get_full_name", str)()
     return str(full or person.get_username())
+
+
+def subject_name(execution: Execution, person: Any) -> str:
+    """Return what an execution is about: by its own name, where ``person`` may view that."""
+    label, _colon, key = (execution.subject or "").partition(":")
+    try:
+        model = apps.get_model(label)
+        id_ = model._meta.pk.to_python(key)
+        model._meta.pk.run_validators(id_)  # as what does not fit is not asked for
+    except (LookupError, ValueError, ValidationError):  # it is no model's, or not any more
+        return execution.subject or ""
+    if person.has_perm(f"{model._meta.app_label}.{get_permission_codename('view', model._meta)}"):
+        found = model._default_manager.filter(pk=id_).first()  # noqa: SLF001  public
+        if found is not None:
+            return str(found)
+    return f"{model._meta.verbose_name} {key}"
 
 
 def workflow_name(execution: Execution) -> str:

@@ -59,10 +59,15 @@ class Link:
         Return what ``token`` says.
 
         Raise signing.SignatureExpired where it is too old, and its base signing.BadSignature where
-        we did not sign it as it stands.
+        we did not sign it as it stands, or as a version did that says something else in it.
         """
         said = signing.Signer(salt=SALT).unsign_object(token)
-        link = cls(**dict(zip((field.name for field in fields(cls)), said, strict=True)))
+        try:
+            link = cls(**dict(zip((field.name for field in fields(cls)), said, strict=True)))
+        except (TypeError, ValueError) as error:
+            raise signing.BadSignature(
+                "Another version has signed it: it says more, or less."
+            ) from error
         if clock.now() >= link.expires_at:
             raise signing.SignatureExpired(f"It could be used until {link.expires_at}.")
         return link

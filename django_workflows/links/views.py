@@ -7,7 +7,9 @@ from http import HTTPStatus
 from typing import Any
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
 from django.utils.log import log_response
@@ -15,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views import View
 from django.views.decorators.clickjacking import xframe_options_deny
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt
 
 from django_workflows import api
 from django_workflows.core.schemas import response_schema
@@ -27,19 +29,21 @@ from django_workflows.exceptions import (
     UnknownWorkflow,
 )
 from django_workflows.links.opening import Closed, Opened, opened
-from django_workflows.links.shown import consequences, name_of, rows, workflow_name
+from django_workflows.links.shown import (
+    consequences,
+    name_of,
+    rows,
+    subject_name,
+    workflow_name,
+)
 
 logger = logging.getLogger("django_workflows")
 
 #: Characters of a comment.
 MOST_CHARACTERS = 4_000
 
-#: A page without a form tells nobody where it was.
-NO_REFERRER = "no-referrer"
-
-#: From a page with a form the browser has to name the site to itself, or its POST is refused as
-#: forged; not the path, which holds the token.
-SITE_ONLY = "strict-origin"
+#: What Django raises of a body that is no form, is too large, or does not come to its end.
+UNREADABLE = (BadRequest, MultiPartParserError, SuspiciousOperation, UnreadablePostError)
 
 
 class CommentForm(forms.Form):
@@ -53,7 +57,9 @@ class CommentForm(forms.Form):
     )
 
 
-@method_decorator(csrf_protect, name="dispatch")
+# The token is the authority, not a cookie: whoever can forge a request has it, and can as well send
+# it. A check would keep nobody out but those whose browser takes no cookie, or names no origin.
+@method_decorator(csrf_exempt, name="dispatch")
 @method_decorator(xframe_options_deny, name="dispatch")
 class DecisionView(View):
     """
@@ -69,7 +75,7 @@ class DecisionView(View):
         response = self._answer(request, *args, **kwargs)
         response.headers["Cache-Control"] = "no-store, private"
         response.headers["X-Robots-Tag"] = "noindex, nofollow"
-        response.headers.setdefault("Referrer-Policy", NO_REFERRER)
+        response.headers["Referrer-Policy"] = "no-referrer"
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             # Django would log the path, and with it a token that may yet decide.
             log_response("Decision link: %s", response.reason_phrase, response=response)
@@ -78,23 +84,21 @@ class DecisionView(View):
     def _answer(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return super().dispatch(request, *args, **kwargs)  # type: ignore[return-value]
-        except Closed as closed:
-            facts = {"title": closed.title, "text": closed.text}
-            return render(
-                request, "django_workflows/links/closed.html", facts, status=closed.status
-            )
+        except Closed as error:
+            closed = error
         except (StoreUnavailable, UnknownWorkflow):
             logger.exception("A decision link cannot be used now")
-            facts = {
-                "title": _("This cannot be decided right now"),
-                "text": _("Nothing was decided. Please try again in a few minutes."),
-            }
-            return render(
-                request,
-                "django_workflows/links/closed.html",
-                facts,
-                status=HTTPStatus.SERVICE_UNAVAILABLE,
+            # The store may have gone away after it wrote.
+            closed = Closed(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                _("This cannot be decided right now"),
+                _(
+                    "If you have decided, that may have been recorded. Try again in a few minutes:"
+                    " it counts once, and the page will say so."
+                ),
             )
+        facts = {"title": closed.title, "text": closed.text}
+        return render(request, "django_workflows/links/closed.html", facts, status=closed.status)
 
     def get(self, request: HttpRequest, token: str) -> HttpResponse:
         """Show what is to be decided."""
@@ -106,7 +110,7 @@ class DecisionView(View):
         """Decide, as the link says."""
         found = opened(token)
         _refuse_bare_yes(found)
-        form = CommentForm(request.POST)
+        form = _filled_in(request)
         if not form.is_valid():
             return self._page(request, found, form)
         try:
@@ -133,9 +137,7 @@ class DecisionView(View):
     def _page(self, request: HttpRequest, found: Opened, form: CommentForm) -> HttpResponse:
         facts = {**self._facts(found), "rows": rows(found.wait.data.get("context")), "form": form}
         status = HTTPStatus.BAD_REQUEST if form.errors else HTTPStatus.OK
-        response = render(request, "django_workflows/links/confirm.html", facts, status=status)
-        response.headers["Referrer-Policy"] = SITE_ONLY
-        return response
+        return render(request, "django_workflows/links/confirm.html", facts, status=status)
 
     def _facts(self, found: Opened) -> dict[str, Any]:
         approved = found.link.approved
@@ -145,9 +147,22 @@ class DecisionView(View):
             "name": name_of(found.person),
             "workflow": workflow_name(found.execution),
             "execution": found.execution,
+            "subject": subject_name(found.execution, found.person),
             "wait": found.wait,
             "consequences": consequences(found.execution, found.wait, approved=approved),
         }
+
+
+def _filled_in(request: HttpRequest) -> CommentForm:
+    """Return the form that was sent. Raise Closed, where Django would log the path."""
+    try:
+        return CommentForm(request.POST)
+    except UNREADABLE as error:
+        raise Closed(
+            HTTPStatus.BAD_REQUEST,
+            _("This could not be read"),
+            _("Nothing was decided. Open the link again, and use the button on its page."),
+        ) from error
 
 
 def _refuse_bare_yes(found: Opened) -> None:

@@ -15,6 +15,15 @@ class Migration(migrations.Migration):
             model_name='workflowexecution',
             name='workflows_ex_ended',
         ),
+        migrations.AlterField(
+            model_name='workflowexecution',
+            name='started_by',
+            field=django_workflows.fields.KeyField(max_length=255, null=True, verbose_name='started by'),
+        ),
+        migrations.AddIndex(
+            model_name='workflowexecution',
+            index=models.Index(fields=['started_by', '-created_at', '-id'], name='workflows_ex_starter'),
+        ),
         migrations.AddIndex(
             model_name='workflowexecution',
             index=models.Index(fields=['workflow_id', 'status'], name='workflows_ex_counts'),

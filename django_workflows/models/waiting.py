@@ -8,8 +8,8 @@ from operator import or_
 from typing import Any
 
 from django.db import models
-from django.db.models import Func, Q, TextField, Value
-from django.db.models.lookups import GreaterThan
+from django.db.models import F, Func, Q, TextField, Value
+from django.db.models.lookups import GreaterThan, In
 from django.utils.translation import gettext_lazy as _
 
 from django_workflows.core import clock, codec
@@ -42,6 +42,19 @@ class Mentions(Func):
         return self.as_sql(compiler, connection, template=template, **options)
 
 
+class OneOf(In):
+    """
+    Whether a value is one of those of a query, as ``in`` says it.
+
+    Beside another condition, joined by OR, PostgreSQL finds rows by an index for an array alone.
+    """
+
+    def get_rhs_op(self, connection: Any, rhs: str) -> str:
+        if connection.vendor == "postgresql":
+            return f"= ANY(ARRAY{rhs})"
+        return super().get_rhs_op(connection, rhs)
+
+
 class WaitQuerySet(models.QuerySet["WorkflowWait"]):
     """What ``WorkflowWait.objects`` offers."""
 
@@ -55,6 +68,14 @@ class WaitQuerySet(models.QuerySet["WorkflowWait"]):
         ]
         found = reduce(or_, known, Q(pk__in=[]))
         return self.filter(found, status=WaitStatus.OPEN, kind=WaitKind.APPROVAL)
+
+    def executions(self) -> Q:
+        """
+        Return the condition for the executions that have one of these waits.
+
+        The waits are read once. As Exists() says it, they may be read again for each execution.
+        """
+        return Q(OneOf(F("pk"), self.order_by().values("execution").query))
 
 
 class WorkflowWait(Mirror):

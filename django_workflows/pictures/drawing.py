@@ -13,6 +13,7 @@ from django_workflows.core.graph.shapes import (
     FAILED,
     SKIPPED,
     TAKEN,
+    UNDONE,
     WAITING,
     Mark,
     element,
@@ -29,6 +30,7 @@ COLOURS: dict[Mark, str] = {
     "waiting": WAITING,
     "failed": FAILED,
     "skipped": SKIPPED,
+    "undone": UNDONE,
 }
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -108,7 +110,7 @@ def duration(lasted: timedelta) -> str:
 def moment(at: datetime) -> str:
     """Return date and time in the reader's zone and format, with seconds."""
     local = timezone.localtime(at)
-    day = formats.date_format(local, "SHORT_DATE_FORMAT")
+    day = formats.date_format(local, "DATE_FORMAT")
     return f"{day} {local:%H:%M:%S}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,15 @@ from django_workflows.core.waits import Wait, WaitStatus
 from django_workflows.core.workflow import registry
 from django_workflows.pictures.drawing import trusted
 
-_DONE = {EntryAction.COMPLETED, EntryAction.COMPENSATED, EntryAction.SKIPPED}
+_DONE = {EntryAction.COMPLETED, EntryAction.SKIPPED}
 _FAILED = {EntryAction.FAILED, EntryAction.TIMED_OUT}
+
+_MARKS: dict[EntryAction, Mark] = {
+    EntryAction.SKIPPED: "skipped",
+    EntryAction.COMPENSATED: "undone",
+    EntryAction.FAILED: "failed",
+    EntryAction.TIMED_OUT: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +38,7 @@ class GraphRow:
 
     step: str  # its path, without the numbers of iterations
     kind: str  # of the step: ``call``, ``approval``
-    mark: Mark  # the same for programs: "taken", "current", "waiting", "failed", "skipped", ...
+    mark: Mark  # the same for programs: "taken", "current", "waiting", "failed", "undone", ...
     state: str  # in words; nothing where the execution has not come there
     visits: int  # how often it was done
     goes_to: tuple[str, ...]  # the steps that may follow, each with its condition
@@ -100,7 +107,7 @@ def rows(execution: Execution, entries: Iterable[Entry], waits: Iterable[Wait]) 
     way = _way(execution, known, waits)
     found = of_execution(execution)
     if found is None:
-        kinds = {plain_path(entry.step_id): entry.step_type for entry in known}
+        kinds = {_place(entry, way.taken)[0]: entry.step_type for entry in known}
         return [_row(step, kind, way, ()) for step, kind in kinds.items() if step]
     return _rows(found, way)
 
@@ -136,20 +143,22 @@ def _row(step: str, kind: str, way: _Way, goes_to: tuple[str, ...]) -> GraphRow:
 def _way(execution: Execution, entries: Iterable[Entry], waits: Iterable[Wait]) -> _Way:
     taken: list[str] = []
     last: dict[str, EntryAction] = {}
+    undoing: dict[str, Mark] = {}
     visits: Counter[str] = Counter()
     for entry in entries:
-        step = plain_path(entry.step_id)
-        if entry.action in _DONE:
+        step, undone = _place(entry, visits)
+        if entry.action == EntryAction.COMPENSATED:
+            # Not one of ``taken``: no edge leads to it from the step that was done before.
+            undoing[step] = "taken"
+            last.pop(step, None)
+            last[undone] = entry.action
+            visits[step] += 1
+        elif entry.action in _DONE:
             taken.append(step)
             visits[step] += 1
         if entry.action in _DONE | _FAILED:
             last[step] = entry.action
-    marks: dict[str, Mark] = {}
-    for step, action in last.items():
-        if action == EntryAction.SKIPPED:
-            marks[step] = "skipped"
-        elif action in _FAILED:
-            marks[step] = "failed"
+    marks = undoing | {step: _MARKS[action] for step, action in last.items() if action in _MARKS}
     waiting = [plain_path(wait.step) for wait in waits if wait.status == WaitStatus.OPEN]
     marks |= {around: "within" for step in waiting for around in _around(step)}
     marks |= dict.fromkeys(waiting, "waiting")
@@ -161,6 +170,16 @@ def _way(execution: Execution, entries: Iterable[Entry], waits: Iterable[Wait]) 
     elif current and not execution.status.is_final and marks.get(current) == "failed":
         del marks[current]  # it is being attempted again
     return _Way(tuple(taken), current, marks, visits)
+
+
+def _place(entry: Entry, done: Collection[str]) -> tuple[str, str]:
+    """Return the step of an entry and, for a compensation, the one of ``done`` that it undoes."""
+    target, colon, rest = entry.step_id.partition(":")
+    undone = plain_path(rest)
+    # A name may have a colon in it; what a compensation fails to undo was done before.
+    if entry.action == EntryAction.COMPENSATED or (colon and undone in done):
+        return target, undone
+    return plain_path(entry.step_id), ""
 
 
 def _around(step: str) -> list[str]:
@@ -178,4 +197,5 @@ def _words() -> dict[Mark, str]:
         "waiting": _("waits"),
         "failed": _("failed"),
         "skipped": _("skipped"),
+        "undone": _("was undone"),
     }

@@ -12,7 +12,7 @@ from django_workflows.reports.hours import Hour, per_hour
 from django_workflows.reports.paging import CappedPaginator
 from django_workflows.reports.searching import search
 from django_workflows.reports.timing import StepTimes, step_times
-from django_workflows.reports.waiting import inbox, oldest_wait
+from django_workflows.reports.waiting import inbox, is_asked, oldest_wait
 
 __all__ = [
     "CappedPaginator",
@@ -24,6 +24,7 @@ __all__ = [
     "counts",
     "failures",
     "inbox",
+    "is_asked",
     "of_cluster",
     "oldest_wait",
     "per_hour",

@@ -50,7 +50,7 @@ def inbox(user: Any) -> WaitQuerySet:
 
     They ask for the user, by name, group or permission; or for nobody, where the user has the right
     to decide and may view the execution. Those that somebody else must decide, since the user
-    requested them, are left out. Who is not active has none.
+    requested them or has approved them already, are left out. Who is not active has none.
 
     A call takes the queries for the user's groups and permissions; and where these are many, one
     that reads each open approval, to tell which of them are asked for. The rows are read in the
@@ -62,7 +62,15 @@ def inbox(user: Any) -> WaitQuerySet:
     found = _asking(waits, user)
     if may(user, "decide"):
         found |= _asking_nobody(waits, user)
-    return found.exclude(_requested_by(label(user) or ""))
+    name = label(user) or ""
+    return found.exclude(_answered_by(name)).exclude(_requested_by(name))
+
+
+def is_asked(user: Any) -> bool:
+    """Say whether an open approval asks for ``user``, whoever may decide it; see inbox()."""
+    if not (user.is_authenticated and user.is_active):
+        return False
+    return _asking(WorkflowWait.objects.order_by(), user).exists()
 
 
 def _asking(waits: WaitQuerySet, user: Any) -> WaitQuerySet:
@@ -94,6 +102,18 @@ def _asking_nobody(waits: WaitQuerySet, user: Any) -> WaitQuerySet:
         viewed = WorkflowExecution.objects.filter(condition).order_by()
         nobody = nobody.filter(execution__in=viewed.values("pk"))
     return nobody
+
+
+def _answered_by(name: str) -> Q:
+    """
+    Return the condition for open approvals that ``name`` has approved; see refuse_misfit().
+
+    Found as the field writes an Answer. Text in a response has its quotes escaped, and a mapping
+    with the name in it is another text, unless somebody makes one look like an Answer: that keeps
+    the approval out of the inbox, and nobody from deciding it.
+    """
+    written = f'"approved":true,"by":{codec.dumps(name)},"at":'
+    return Q(GreaterThan(_place_of(written, "answers"), 0))
 
 
 def _requested_by(name: str) -> Q:

@@ -25,7 +25,7 @@ class Panel:
 
     execution: WorkflowExecution
     title: str
-    why: str  # it is where it is, in one sentence
+    why: str  # it is where it is, in one sentence: errors too, so for who may view it
     waits: list[WorkflowWait]  # open, and not for the user to decide
     decisions: list[WorkflowWait]  # open, and waiting for the user
     picture: SafeString | None  # the graph, where the user may view the execution
@@ -49,7 +49,7 @@ def panels(order: Order, user: AbstractBaseUser | AnonymousUser) -> Iterator[Pan
         yield Panel(
             execution=execution,
             title=execution.workflow_id.replace("_", " ").capitalize(),
-            why=explain(execution.pk),
+            why=explain(execution.pk) if is_shown else "",
             waits=[wait for pk, wait in is_open.items() if pk not in mine],
             decisions=[wait for pk, wait in is_open.items() if pk in mine],
             picture=graph.svg(*way) if is_shown else None,

@@ -160,8 +160,14 @@ class ReturnOfGoods(Workflow):
         order_id: int
         reason: str
 
+    @step
+    def number(self, state: State) -> str:
+        """Find what a manager knows the order by."""
+        order = Order.objects.filter(pk=state.input["order_id"]).first()
+        return order.number if order else f"{state.input['order_id']} (not found)"
+
     accept = Approval(
-        prompt="Order $input.order_id is to be returned: $input.reason",
+        prompt="Order $number is to be returned: $input.reason",
         approvers=["group:managers", "perm:shop.change_order"],
         timeout=timedelta(days=5),
         on_reject="decline",

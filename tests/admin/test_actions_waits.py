@@ -5,7 +5,7 @@ from django.contrib.messages import get_messages
 from django.urls import reverse
 
 from django_workflows import F, Retry, api
-from django_workflows.admin.actions_pages import told
+from django_workflows.admin.texts import told
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.exceptions import AlreadyResumed, NotResumable
 from django_workflows.models import WorkflowExecution
@@ -51,7 +51,8 @@ def url_of(execution, wait=None):
 
 
 def field(execution, name):
-    return f"wait-{wait_of(execution).pk}-{name}"
+    form = "said" if name == "comment" else "wait"
+    return f"{form}-{wait_of(execution).pk}-{name}"
 
 
 def said(answer):

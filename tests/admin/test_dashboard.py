@@ -130,6 +130,21 @@ def test_who_is_only_asked_sees_no_processes(client, person, registered):
     assert sum(tile.count.number for tile in answer.context["tiles"]) == 2
 
 
+def test_who_may_only_start_sees_no_processes(client, person):
+    wiring.store().announce(PresenceFactory(host="one", pid=1, drives=True))
+    WorkflowExecutionFactory(started_by="sam")
+    WorkflowExecutionFactory(started_by="bob")
+    person("sam", "start")
+
+    answer = dashboard(client)
+
+    page = answer.content.decode()
+    assert "one:1" not in page
+    assert "No supervisor is running" not in page
+    assert "workers" not in answer.context
+    assert sum(tile.count.number for tile in answer.context["tiles"]) == 1
+
+
 def test_stranger_is_refused_with_a_sentence(client, person):
     person("eve")
 

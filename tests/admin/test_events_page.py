@@ -60,6 +60,26 @@ def test_event_that_nothing_waits_for_is_kept(client, person):
     assert WorkflowEvent.objects.get().data is None
 
 
+@pytest.mark.parametrize(
+    ("right", "shown"),
+    [
+        ("view", ["by.nobody", "by.bob", "by.ann"]),  # of all executions
+        ("start", ["by.ann"]),
+    ],
+)
+def test_who_does_not_see_all_sees_only_own_events(client, person, right, shown):
+    for name in ("ann", "bob"):
+        api.send_event(f"by.{name}", by=name)
+    api.send_event("by.nobody")
+    person("ann", right, "resume")
+
+    answer = client.get(reverse(URL))
+
+    assert [one["event"].name for one in answer.context["kept"]] == shown
+    page = answer.content.decode()
+    assert [name for name in ("by.nobody", "by.bob", "by.ann") if name in page] == shown
+
+
 def test_taker_that_is_foreign_is_not_named(client, person):
     execution = api.start("parcel", by="bob")
     person("ann", "start", "resume")

@@ -66,6 +66,23 @@ def test_cluster_shows_the_newest_and_its_traceback(client, person, page_of):
     assert SCRIPT not in page
 
 
+def test_what_a_failure_is_about_is_a_link_as_in_the_list(admin_client, admin_user):
+    api.start("importer", subject=admin_user)
+    (one,) = admin_client.get(reverse(URL)).context["clusters"]
+
+    page = admin_client.get(one["url"]).content.decode()
+
+    assert f'<a href="/admin/auth/user/{admin_user.pk}/change/">admin</a>' in page
+
+
+def test_crumbs_begin_with_the_list(client, person, list_url):
+    person("vic", "view")
+
+    page = client.get(reverse(URL)).content.decode()
+
+    assert f'<li><a href="{list_url}">Executions</a></li>' in page
+
+
 def test_cluster_that_is_gone_is_404(client, person):
     person("olga", "view", "retry")
     execution = api.start("importer")

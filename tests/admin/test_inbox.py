@@ -29,9 +29,9 @@ def wait_of(execution):
 
 
 def decide(client, wait, decision="approve", **fields):
-    named = {f"wait-{wait.pk}-{name}": value for name, value in fields.items() if name != "next"}
-    extra = {"next": fields["next"]} if "next" in fields else {}
-    data = {"wait": wait.pk, "decision": decision, **named, **extra}
+    forms = {"comment": f"said-{wait.pk}-comment", "next": "next"}
+    named = {forms.get(name, f"wait-{wait.pk}-{name}"): value for name, value in fields.items()}
+    data = {"wait": wait.pk, "decision": decision, **named}
     return client.post(reverse(URL), data, follow=True)
 
 
@@ -110,7 +110,10 @@ def test_second_decision_is_told_who_was_first(client, person, review):
 
     answer = decide(client, wait)
 
-    assert "was answered by amy" in said(answer)[0]
+    [late] = said(answer)
+    assert late.startswith(f"Pay 1? {SCRIPT}: amy has answered ask already, on ")
+    assert late.endswith("Nothing was changed.")
+    assert SCRIPT not in answer.content.decode()
 
 
 @pytest.mark.parametrize("wait", ["", "no-id", "0197c3a5-0000-7000-8000-000000000001"])

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch
 
@@ -10,6 +11,7 @@ from django_workflows.admin import texts
 from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.waits import WaitKind
+from django_workflows.permissions import Policy
 from django_workflows.steps import Approval, Assign, Call, ForEach, Halt
 from tests.factories import (
     WorkflowExecutionFactory,
@@ -189,13 +191,74 @@ def rows(review):
         ({"waits_for": "approval"}, {"asking"}),
         ({"waits_for": "timer"}, {"sleeping"}),
         ({"status": "nonsense"}, set()),
-        ({"status__exact": "failed"}, set()),
     ],
 )
 def test_filter_finds(client, person, list_url, rows, query, names):
     person("vic", "view")
 
     assert set(found(client, list_url, **query)) == {rows[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    "lookup",
+    [
+        "input__regex",
+        "ctx__contains",
+        "error__iregex",
+        "error",
+        "status__exact",
+        "started_by__contains",
+        "created_at__regex",
+        "parent__input__regex",
+        "parent__id__in",
+        "entries__output__contains",
+        "id__exact",
+    ],
+)
+def test_a_list_is_narrowed_by_nothing_but_its_filters(client, person, list_url, rows, lookup):
+    """Text that is read through for each row keeps the database from its work."""
+    person("vic", "view")
+
+    assert client.get(list_url, {lookup: "x"}).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["status", "workflow", "version", "step", "waits_for"])
+def test_filter_by_what_no_text_has_finds_nothing(client, person, list_url, rows, name):
+    person("vic", "view")
+
+    assert found(client, list_url, **{name: "a\0b"}) == []
+
+
+def test_version_without_its_workflow_narrows_the_list(client, person, list_url, rows):
+    person("vic", "view")
+
+    assert found(client, list_url, version="no such") == []
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31 23:59:59-23:00", "x", "0001-01-01 00:00:00+23:00"])
+def test_date_that_is_none_is_no_error(client, person, list_url, rows, moment):
+    person("vic", "view")
+
+    answer = client.get(list_url, {"created_at__lt": moment})
+
+    assert answer.status_code in {200, 302}
+
+
+def test_what_is_ticked_has_to_be_an_id(client, person, list_url, rows):
+    person("vic", "view", "retry")
+
+    answer = client.post(list_url, {"action": "retry", "_selected_action": ["x"]}, follow=True)
+
+    assert "What was ticked is not there." in answer.content.decode()
+
+
+def test_stranger_is_told_why_there_is_no_list(client, person, list_url):
+    person("eve")
+
+    answer = client.get(list_url)
+
+    assert answer.status_code == 403
+    assert "eve may not view workflows" in answer.content.decode()
 
 
 def test_filter_by_date(client, person, list_url):
@@ -291,6 +354,39 @@ def test_approver_sees_what_they_are_asked_about(client, person, list_url, revie
 
     assert found(client, list_url) == [asked.id]
     assert "Executions" in client.get("/admin/").content.decode()
+
+
+@pytest.mark.parametrize("groups", [[], ["managers"]])
+def test_whether_one_is_a_stranger_is_asked_once_and_of_no_execution(
+    client, person, list_url, review, groups
+):
+    api.start("review")
+    person("mary", groups=groups)
+
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/admin/")
+
+    said = [query["sql"] for query in queries]
+    assert not [sql for sql in said if "workflowexecution" in sql]
+    assert len([sql for sql in said if "workflowwait" in sql]) <= 2
+
+
+def test_whom_the_policy_lets_view_some_is_no_stranger(client, person, list_url, settings):
+    settings.WORKFLOWS = {**settings.WORKFLOWS, "POLICY": "tests.admin.test_list.OwnPolicy"}
+    own = WorkflowExecutionFactory(subject="mary")
+    WorkflowExecutionFactory(subject="bob")
+    person("eve")
+
+    assert client.get(list_url).status_code == 403
+    person("mary")
+    assert found(client, list_url) == [own.pk]
+
+
+class OwnPolicy(Policy):
+    """Who has no right at all may view what is about them."""
+
+    def visible(self, user):
+        return Q(subject=user.get_username())
 
 
 def test_user_without_staff_is_sent_to_the_login(client, person, list_url):

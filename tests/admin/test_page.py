@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.functional import Promise
 
 from django_workflows import Retry, api
 from django_workflows.admin import base, tracebacks
@@ -389,3 +390,10 @@ def test_assigned_values_are_seen(client, person, page_of, registered):
     execution = api.start("sets")
 
     assert "green" in seen(client, page_of(execution))
+
+
+def test_titles_of_all_pages_are_translated_when_they_are_shown():
+    """Not when the module is imported, in whatever language that happens."""
+    titles = [page.title for page in (*base.pages(), pages.ExecutionPage)]
+
+    assert [title for title in titles if not isinstance(title, Promise)] == []

@@ -22,6 +22,7 @@ SCRIPT = "<script>alert(1)</script>"
         (3, '<span class="wf-number">3</span>'),
         (1.5, "1.5"),
         ("a & b", "a &amp; b"),
+        ("", '<span class="wf-empty">&quot;&quot;</span>'),
         ({}, "{}"),
         ([], "[]"),
         ({"$dict": {"a": 1}}, "$dict"),  # a user's own key, not a tag

@@ -3,6 +3,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from django.apps import apps
+from django.contrib.admin import site
+from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 
 from django_workflows import api
@@ -39,6 +42,14 @@ def ticket_of(answer):
 def fill(client, ticket="", **fields):
     given = {"input-order_id": "7", "ticket": ticket} | fields
     return client.post(url_of(), given)
+
+
+def allow(user, permission):
+    label, _dot, codename = permission.partition(".")
+    user.user_permissions.add(
+        Permission.objects.get(content_type__app_label=label, codename=codename)
+    )
+    return user
 
 
 def said(answer):
@@ -94,7 +105,7 @@ def test_ticket_of_somebody_else_is_of_no_use(client, person, registered):
 
 
 def test_options_are_given_on(client, person, admin_user):
-    person("sam", "start")
+    allow(person("sam", "start"), "auth.view_user")
 
     fill(
         client,
@@ -138,18 +149,19 @@ def test_same_key_as_somebody_elses_is_told_without_showing_it(client, person):
         ("input-order_id", "many", "Enter a whole number."),
         ("input-order_id", "", "This field is required."),
         ("delay", "soon", "Enter a valid duration."),
-        ("delay", "-5", "must be seconds or a timedelta"),
+        ("delay", "-5", "must be 0 or more seconds"),
         ("priority", str(2**40), "less than or equal to"),
         ("subject", "order 7", "There is no model &#x27;order 7&#x27;"),
         ("subject", "no.such:7", "There is no model"),
-        ("subject", "auth.user:999", "There is no user with the key &#x27;999&#x27;."),
+        ("subject", "auth.user:999", "There is no user with the key &#x27;999&#x27;"),
         ("subject", "auth.user:x", "There is no user with the key"),
         ("subject", f"auth.user:{10**30}", "There is no user with the key"),
         ("subject", "auth.user:", "There is no user with the key"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_field(client, person, field, value, error):
-    person("sam", "start")
+@pytest.mark.parametrize("permission", ["auth.view_user", "auth.view_group"])
+def test_what_is_wrong_is_told_at_its_field(client, person, field, value, error, permission):
+    allow(person("sam", "start"), permission)
 
     answer = fill(client, **{field: value})
 
@@ -157,6 +169,47 @@ def test_what_is_wrong_is_told_at_its_field(client, person, field, value, error)
     (told,) = re.findall(rf'name="{field}".*?</ul>', answer.content.decode(), re.DOTALL)
     assert error in told
     assert not WorkflowExecution.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("permission", "subject", "is_taken"),
+    [
+        ("auth.view_user", "auth.user", True),
+        ("auth.change_user", "auth.user", True),
+        ("auth.view_group", "auth.user", False),
+        # A model that the admin does not know, by Django's own permissions.
+        ("contenttypes.view_contenttype", "contenttypes.contenttype", True),
+        ("contenttypes.change_contenttype", "contenttypes.contenttype", True),
+        ("auth.view_user", "contenttypes.contenttype", False),
+    ],
+)
+def test_what_one_may_not_view_is_as_if_it_was_not_there(
+    client, person, permission, subject, is_taken
+):
+    allow(person("sam", "start"), permission)
+    there = apps.get_model(subject).objects.order_by("-pk").first().pk
+
+    answers = [fill(client, subject=f"{subject}:{pk}") for pk in (there, there + 1)]
+
+    assert WorkflowExecution.objects.count() == is_taken
+    if not is_taken:
+        errors = [answer.context["options"].errors["subject"][0] for answer in answers]
+        assert errors[0].replace(str(there), "") == errors[1].replace(str(there + 1), "")
+
+
+def test_what_a_model_admin_hides_is_as_if_it_was_not_there(client, person, monkeypatch):
+    sam = allow(person("sam", "start"), "auth.view_user")
+    shown = site.get_model_admin(User)
+    hidden = User.objects.create(username="hidden")
+    monkeypatch.setattr(shown, "get_queryset", lambda request: User.objects.filter(pk=sam.pk))
+
+    answer = fill(client, subject=f"auth.user:{hidden.pk}")
+    assert "There is no user" in answer.context["options"].errors["subject"][0]
+
+    monkeypatch.undo()
+    monkeypatch.setattr(shown, "has_view_permission", lambda request, obj=None: obj != hidden)
+    answer = fill(client, subject=f"auth.user:{hidden.pk}")
+    assert "There is no user" in answer.context["options"].errors["subject"][0]
 
 
 def test_what_only_the_workflow_refuses_is_told_at_its_field(client, person, monkeypatch):

@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from datetime import date
 
 import pytest
+from django.db.models import Q
 from django.urls import reverse
 
 from django_workflows import api, registry
@@ -9,6 +10,7 @@ from django_workflows.admin.workflows import type_of
 from django_workflows.core import clock
 from django_workflows.core.execution import ExecutionStatus
 from django_workflows.core.validation import Problem
+from django_workflows.permissions import Policy
 from django_workflows.steps import Assign, Call, ForEach, Halt
 from tests.factories import (
     WorkflowEntryFactory,
@@ -20,6 +22,18 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 SCRIPT = "<script>alert(1)</script>"
 LIST = "admin:django_workflows_workflows"
+
+
+class OwnOnly(Policy):
+    """Lets people view what they have started themselves."""
+
+    def allows(self, user, action, *, workflow_id=None, execution=None):
+        own = execution is None or execution.started_by == user.get_username()
+        allowed = super().allows(user, action, workflow_id=workflow_id, execution=execution)
+        return own and allowed
+
+    def visible(self, user):
+        return super().visible(user) & Q(started_by=user.get_username())
 
 
 @pytest.fixture(autouse=True)
@@ -104,15 +118,35 @@ def test_steps_have_their_times(client, person):
     assert "of another version" in answer.content.decode()
 
 
-def test_who_may_only_start_sees_no_times_and_no_foreign_executions(client, person):
-    api.start("order", {"order_id": 1}, by="bob")
+def assert_shows_no_foreign_numbers(answer):
+    assert answer.status_code == 200
+    assert len(answer.context["recent"]) == 1
+    assert sum(cell["count"].number for cell in answer.context["counts"]) == 1
+    assert [one["times"] for one in answer.context["steps"]] == [None, None]
+    assert answer.context["former_steps"] == []
+    for heading in ("Runs", "Failed", "p50", "p95"):
+        assert f'class="wf-number-cell">{heading}</th>' not in answer.content.decode()
+
+
+def test_who_may_only_start_sees_no_foreign_executions_and_numbers(client, person):
+    foreign = api.start("order", {"order_id": 1}, by="bob")
+    WorkflowEntryFactory(execution_id=foreign.id, step_id="older", duration_ms=5)
+    api.start("order", {"order_id": 1}, by="sam")
     person("sam", "start")
 
     answer = client.get(url_of())
 
-    assert answer.status_code == 200
-    assert answer.context["recent"] == []
+    assert_shows_no_foreign_numbers(answer)
     assert answer.context["may_start"]
+
+
+def test_whom_a_policy_shows_some_sees_no_foreign_numbers(client, person, settings):
+    settings.WORKFLOWS = {**settings.WORKFLOWS, "POLICY": f"{__name__}.OwnOnly"}
+    api.start("order", {"order_id": 1}, by="bob")
+    api.start("order", {"order_id": 1}, by="vic")
+    person("vic", "view")
+
+    assert_shows_no_foreign_numbers(client.get(url_of()))
 
 
 def test_problems_of_a_workflow_are_told(client, person, monkeypatch):

@@ -110,6 +110,46 @@ def test_a_wide_graph_shows_where_the_execution_stands(visitor):
     assert right > 0
 
 
+def test_the_chart_opens_at_its_newest_hours(visitor):
+    visitor.window(*SMALL)
+    visitor.visit(reverse("admin:django_workflows_dashboard"))
+    script = """
+        const box = document.querySelector("[data-opens=end]");
+        return [box.scrollLeft, box.scrollWidth - box.clientWidth];
+    """
+
+    place, end = visitor.driver.execute_script(script)
+
+    assert end > 0
+    assert place == pytest.approx(end, abs=1)
+
+
+def test_what_an_execution_waited_for_fits_a_small_screen(visitor):
+    visitor.window(*SMALL)
+    visitor.visit(execution_page(workflow_id="order_fulfilment", waits__status="taken"))
+    script = """
+        const box = document.querySelector("#waits .wf-scroll");
+        return box.scrollWidth - box.clientWidth;
+    """
+
+    assert visitor.driver.execute_script(script) <= 0
+
+
+def test_the_panel_of_an_object_stands_below_its_title(visitor):
+    """From Django 6.1 on both are in one row, if nothing is done about it."""
+    visitor.visit(reverse("admin:shop_order_change", args=[Order.objects.first().pk]))
+    script = """
+        const place = (selector) => document.querySelector(selector).getBoundingClientRect();
+        const [panel, title, content] = [".wf-panel", "#content h1", "#content"].map(place);
+        return [panel.top - title.bottom, panel.width / content.width];
+    """
+
+    below, share = visitor.driver.execute_script(script)
+
+    assert below >= 0
+    assert share > 0.9
+
+
 def test_the_page_of_the_api(visitor):
     visitor.visit(reverse("swagger"))
 

@@ -57,9 +57,10 @@ def statuses(engine, execution_id, step="each"):
 
 def have_driven_again(engine, execution_id, **given):
     """Make a failed execution pending again, as api.retry() does."""
+    history = engine.store.entries(execution_id)
     decide = control.retry(
         engine.definition,
-        **{"from_step": None, "input": None, "by": None, "undone": [], **given},
+        **{"from_step": None, "input": None, "by": None, "history": history, **given},
     )
     engine.store.transition(execution_id, decide)
 

@@ -67,6 +67,7 @@ def children_ids(engine, result):
 
 def retried(engine, child, input=None):
     own = engine.sibling(engine.store.load(child).workflow_id)
+    history = engine.store.entries(child)
     engine.store.transition(
-        child, control.retry(own.definition, from_step=None, input=input, by=None, undone=[])
+        child, control.retry(own.definition, from_step=None, input=input, by=None, history=history)
     )

@@ -9,7 +9,7 @@ import pytest
 
 from django_workflows.core import document
 from django_workflows.core.document import load_document
-from django_workflows.core.steps import Step
+from django_workflows.core.steps import Step, step_types
 from django_workflows.exceptions import DefinitionError
 from tests.core.document_services import SERVICES
 
@@ -776,7 +776,7 @@ def test_missing_module_of_a_service_is_no_problem_of_the_document(tmp_path, mon
         )
 
 
-def test_own_kind_that_refuses_its_keys_is_a_problem_of_the_document(monkeypatch):
+def test_own_kind_that_refuses_its_keys_is_a_problem_of_the_document():
     class Picky(Step):
         type = "picky"
 
@@ -788,7 +788,10 @@ def test_own_kind_that_refuses_its_keys_is_a_problem_of_the_document(monkeypatch
         def execute(self, state, run):
             """Never called."""
 
-    [problem] = refused(text("- {id: a, type: picky, size: 5}"))
+    try:
+        [problem] = refused(text("- {id: a, type: picky, size: 5}"))
+    finally:
+        step_types.remove("picky")
 
     assert problem == "<text>:4: step 'a': cannot be made from these keys: size 5 is too big"
 

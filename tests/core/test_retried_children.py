@@ -161,7 +161,11 @@ def test_child_that_failed_at_a_step_that_is_no_more_fails_again_with_nothing_do
     twice = again(now, failed.execution_id)
     (child,) = children_ids(now, failed)
     decide = control.retry(
-        now.sibling("order").definition, from_step="send", input=None, by=None, undone=[]
+        now.sibling("order").definition,
+        from_step="send",
+        input=None,
+        by=None,
+        history=now.store.entries(child),
     )
     now.store.transition(child, decide)
     result = again(now, failed.execution_id)

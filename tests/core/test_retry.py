@@ -65,6 +65,8 @@ def test_jitter_shortens_the_pause_by_its_share():
         (Retry(attempts=0), "retry attempts must be at least 1, not 0"),
         (Retry(delay=-1), "retry delays must not be negative"),
         (Retry(max_delay=-1), "retry delays must not be negative"),
+        (Retry(max_delay=1e12), "retry delays must be at most 100 years"),
+        (Retry(delay=timedelta.max), "retry delays must be at most 100 years"),
         (Retry(backoff=0), "retry backoff must be positive, not 0"),
         (Retry(jitter=1.5), "retry jitter must lie between 0 and 1, not 1.5"),
     ],

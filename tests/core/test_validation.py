@@ -90,6 +90,21 @@ WRONG = {
         "E003",
         "its timeout must be positive, not 0:00:00",
     ),
+    "timeout that no calendar has": (
+        flow(it=Assign(a=1), timeout=timedelta(days=40_000)),
+        "E003",
+        "its timeout must be at most 100 years, not 40000 days, 0:00:00",
+    ),
+    "step's timeout that no calendar has": (
+        flow(it=Approval("?", timeout=1e12)),
+        "E014",
+        "step 'it': timeout must be at most 100 years, not 1e+12 seconds",
+    ),
+    "reminder that no calendar has": (
+        flow(it=Approval("?", remind_after=float("inf"))),
+        "E014",
+        "step 'it': remind_after must be at most 100 years, not inf seconds",
+    ),
     "one name twice": (
         flow(each=Loop(over=[1], do=[Call(work), Call(work)])),
         "E004",

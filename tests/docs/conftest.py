@@ -10,6 +10,7 @@ from django.core.checks import run_checks
 from django.test import override_settings
 
 from django_workflows import load_workflow, registry, wiring
+from django_workflows.admin import base
 from django_workflows.core import clock
 from django_workflows.core.steps import step_types
 
@@ -90,7 +91,7 @@ def reader(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     reader = Reader(tmp_path)
-    modules, kinds = set(sys.modules), set(step_types)
+    modules, kinds, pages = set(sys.modules), set(step_types), base.pages()
     # The reader's project has no workflows but those of the page.
     workflows = {name: registry[name] for name in registry}
     for name in workflows:
@@ -107,6 +108,8 @@ def reader(tmp_path, monkeypatch):
             registry.add(name, definition)
         for name in set(step_types) - kinds:
             step_types.remove(name)
+        # Links to a page whose URL was not there when the URLs were built would break all others.
+        base._pages[:] = pages
         for name in set(sys.modules) - modules:
             if name.partition(".")[0] in {"page", *reader.packages}:
                 del sys.modules[name]

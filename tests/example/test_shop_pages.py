@@ -1,6 +1,7 @@
 """The shop's own pages: who sees what of an order's workflows, and may do what."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.apps import apps
@@ -11,6 +12,8 @@ from shop.people import hire_admin, hire_clerk, hire_manager
 
 from django_workflows.links import mail
 from django_workflows.models import WorkflowExecution
+from django_workflows.supervisor import sweep
+from django_workflows.testing import travel
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("config.urls")]
 
@@ -55,12 +58,13 @@ def test_a_manager_is_offered_the_decision_and_the_graph(client, waiting, maria)
     assert reverse(admin_page, args=[executions_of(waiting).get().pk]) in shown
 
 
-def test_who_may_not_view_executions_sees_the_sentence_only(client, waiting, clerk):
+def test_who_may_not_view_executions_sees_what_they_wait_for_only(client, waiting, clerk):
     client.force_login(hire_clerk("lee"))
 
     shown = client.get(waiting.get_absolute_url()).content.decode()
 
-    assert "for an approval by group managers" in shown
+    assert "wf-status-halted" in shown
+    assert "for an approval by group managers" not in shown
     assert "it asks group:managers" in shown
     assert "<svg" not in shown
     assert "Approve" not in shown
@@ -108,11 +112,51 @@ def test_the_second_of_two_managers_is_told_who_was_first(client, waiting, maria
     client.post(url, {"decision": "approve"})
     client.force_login(hire_manager("li"))
 
-    response = client.post(url, {"decision": "reject"}, follow=True)
+    late = {"decision": "reject", "comment": "too dear"}
+    response = client.post(url, late, follow=True)
 
-    assert "maria" in response.content.decode()
+    *_others, said = map(str, response.context["messages"])
+    assert said.startswith("Order A1 of Ann is over 1,000: 1500.00: maria has decided on ")
+    assert said.endswith(" already. Nothing was changed. You wrote: too dear")
     waiting.refresh_from_db()
     assert waiting.status == Order.Status.SHIPPED
+
+
+def test_the_error_of_an_execution_is_told_to_who_may_view_it(client, waiting, maria):
+    executions_of(waiting).update(status="failed", error="RuntimeError: the till is empty")
+
+    for person, is_told in [(hire_clerk("lee"), False), (maria, True)]:
+        client.force_login(person)
+        shown = client.get(waiting.get_absolute_url()).content.decode()
+        assert ("the till is empty" in shown) is is_told
+
+
+def test_a_decision_that_comes_after_the_deadline_is_told_without_a_name(client, waiting, maria):
+    wait = wait_of(waiting)
+    with travel(timedelta(days=3)):
+        sweep()
+    client.force_login(maria)
+
+    url = reverse("shop:decide", args=[waiting.pk, wait.pk])
+    response = client.post(url, {"decision": "reject"}, follow=True)
+
+    [said] = map(str, response.context["messages"])
+    assert said.startswith("Order A1 of Ann is over 1,000: 1500.00: It was decided on ")
+    assert said.endswith(" already. Nothing was changed.")
+
+
+def test_a_return_is_asked_for_by_the_number_of_the_order(client, ordered, maria):
+    order = ordered("A7")
+    Order.objects.filter(pk=order.pk).update(status=Order.Status.SHIPPED)
+    client.force_login(maria)
+
+    client.post(reverse("shop:return", args=[order.pk]), {"reason": "broken"})
+
+    assert wait_of(order).prompt == "Order A7 is to be returned: broken"
+
+
+def test_the_api_leads_to_its_docs(client):
+    assert client.get("/api/").url == "/api/docs/"
 
 
 def test_an_approval_belongs_to_its_order(client, waiting, maria, ordered):

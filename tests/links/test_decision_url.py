@@ -75,6 +75,12 @@ def test_age_is_the_settings_unless_said(wait, ann, max_age, seconds, travel):
     assert seconds - 1 <= age.total_seconds() <= seconds + 30
 
 
+@pytest.mark.parametrize("max_age", [1e12, timedelta.max, float("nan"), float("inf")])
+def test_age_that_no_calendar_has_is_refused(wait, ann, max_age):
+    with pytest.raises(ValueError, match="max_age must be at most 100 years, not "):
+        decision_url(wait, ann, True, max_age=max_age)
+
+
 def test_age_of_the_settings(wait, ann):
     with override_settings(WORKFLOWS={"LINK_MAX_AGE": 90}):
         link = read(decision_url(wait, ann, True))

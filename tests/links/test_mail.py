@@ -130,6 +130,50 @@ def test_project_may_write_its_own_mail(connected, halting, ann, settings, tmp_p
     assert outgoing.outbox[0].body.startswith(f"lamp: {SITE}/decide/")
 
 
+TYPED = {"type": "object", "required": ["amount"]}
+
+
+def test_approval_that_takes_more_than_a_yes_has_a_link_to_reject_only(
+    connected, halting, ann, client
+):
+    execution_id = halting("user:ann", response_schema=TYPED, on_reject=None)
+
+    [sent] = outgoing.outbox
+    for part in (sent.body, sent.alternatives[0][0]):
+        [reject] = addresses_in(part)
+        assert "To approve, log in: it takes an answer to what is asked." in part
+        assert "The link to reject opens a page" in part
+        assert "None" not in part
+    assert client.post(reject.removeprefix(SITE)).status_code == 200
+    assert api.get(execution_id).status == ExecutionStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("urls", "is_staff", "is_told"),
+    [
+        ("tests.urls", True, True),
+        ("tests.urls", False, False),  # the admin does not let them in
+        ("tests.links.urls", True, False),  # a project without the admin
+    ],
+)
+def test_staff_is_told_where_to_answer(
+    connected, halting, ann, client, settings, urls, is_staff, is_told
+):
+    settings.ROOT_URLCONF = urls
+    User.objects.filter(pk=ann.pk).update(is_staff=is_staff)
+
+    execution_id = halting("user:ann", response_schema=TYPED)
+
+    [sent] = outgoing.outbox
+    found = [one for one in addresses_in(sent.body) if execution_id in one]
+    assert found == [one for one in addresses_in(sent.alternatives[0][0]) if execution_id in one]
+    assert bool(found) == is_told
+    if is_told:
+        client.force_login(User.objects.get(pk=ann.pk))
+        page = client.get(found[0].removeprefix(SITE))
+        assert 'value="approve"' in page.content.decode()
+
+
 # To whom ----------------------------------------------------------------------------------------
 
 

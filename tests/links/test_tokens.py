@@ -78,6 +78,14 @@ def test_what_the_project_signs_elsewhere_is_no_link():
     assert signing.Signer(salt=SALT).unsign_object(link().token())
 
 
+@pytest.mark.parametrize("said", [[], ["an", "other", "count"], list("7fields"), 7, None])
+def test_what_another_version_has_signed_is_no_link(said):
+    token = signing.Signer(salt=SALT).sign_object(said, compress=True)
+
+    with pytest.raises(BadSignature):
+        Link.read(token)
+
+
 def test_it_expires(travel):
     token = link().token()
     travel(3599)

@@ -3,9 +3,13 @@
 from xml.etree import ElementTree as ET
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_workflows import registry, run
+from django_workflows.management.verbs import graphs
 from django_workflows.models import WorkflowExecution
+from tests.factories import WorkflowEntryFactory
 from tests.management.conftest import refused, seen, workflows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,6 +40,31 @@ def test_text_of_an_execution_says_where_it_is(halted):
         ["ship", "call", "", ""],
     ]
     assert "waits" in seen("graph", "--execution", halted).out
+
+
+def test_a_way_is_drawn_of_its_end(halted, monkeypatch):
+    monkeypatch.setattr(graphs, "MOST_DRAWN", 3)
+    WorkflowEntryFactory.create_batch(1_200, execution_id=halted, execution=None)
+
+    with CaptureQueriesContext(connection) as queries:
+        out = seen("graph", "--execution", halted).out
+
+    reads = [query["sql"] for query in queries if "workflowentry" in query["sql"]]
+    assert len(reads) == 2
+    assert not [sql for sql in reads if "LIMIT 3" not in sql and "COUNT(" not in sql]
+    assert not [sql for sql in reads if "traceback" in sql or "output" in sql]
+    assert "Of the last 3 entries, and not of 1,199 before" in out
+    assert "entries" not in seen("graph", "--execution", halted, "--all").out
+    rows = {cells[0]: cells for cells in workflows("graph", "--execution", halted, "--all").cells}
+    assert rows["take"][3] == "1"
+
+
+@pytest.mark.parametrize("line", [["--json"], ["--format", "dot"], ["--format", "mermaid"]])
+def test_what_shows_no_way_reads_no_history(halted, line):
+    with CaptureQueriesContext(connection) as queries:
+        workflows("graph", "--execution", halted, *line)
+
+    assert not [query for query in queries if "workflowentry" in query["sql"]]
 
 
 def test_svg(order, halted):

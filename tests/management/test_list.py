@@ -2,9 +2,12 @@
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from django_workflows import run
+from django_workflows import resume, run
 from django_workflows.steps import Approval, Call, Halt, SubWorkflow
+from tests.factories import WorkflowExecutionFactory
 from tests.management.conftest import refused, seen, workflows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -143,6 +146,45 @@ def test_as_a_user_their_own_inbox(registered, person):
 
     assert listed("approvals", "--as", "ann") == [wanted]
     assert listed("approvals", "--as", "ann", "--workflow", "other") == []
+
+
+def test_as_a_user_the_limit_counts_what_they_may_see(person):
+    """Of children, too: they are narrowed down first, and then cut."""
+    person("viewer", "view")
+    parent = WorkflowExecutionFactory().pk
+    failed = WorkflowExecutionFactory(parent_id=parent, status="failed").pk
+    newest = WorkflowExecutionFactory(parent_id=parent, status="completed").pk
+    line = ("--parent", parent, "--limit", "1", "--as", "viewer")
+
+    assert listed(*line, "--status", "failed") == [failed]
+    assert listed(*line) == [newest]
+    assert listed("--parent", "nono", "--as", "viewer") == []
+
+
+def test_approvals_of_one_workflow_are_found_among_many_others(order, asking, registered):
+    other = registered("other", review=Approval("?"))
+    for _ in range(3):
+        run(other)
+    wanted = [run(order).execution_id for _ in range(2)]
+    resume(run(order).execution_id, approved=True)
+
+    with CaptureQueriesContext(connection) as queries:
+        assert listed("approvals", "--workflow", "order") == wanted
+
+    assert len(queries) == 1
+    assert listed("approvals", "--workflow", "order", "--limit", "1") == wanted[:1]
+
+
+def test_approvals_of_one_workflow_in_a_store_without_rows(settings, registered):
+    settings.WORKFLOWS = {**settings.WORKFLOWS, "STORE": REDIS}
+    for name in ("other", "order"):
+        registered(name, review=Approval("?"))
+    run("other")
+    wanted = [run("order").execution_id for _ in range(2)]
+    resume(run("order").execution_id, approved=True)
+
+    assert listed("approvals", "--workflow", "order") == wanted
+    assert listed("approvals", "--workflow", "order", "--limit", "1") == wanted[:1]
 
 
 def test_as_a_user_only_workflows_they_may_start(person):

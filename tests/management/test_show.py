@@ -1,9 +1,12 @@
 """``workflows show``."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_workflows import resume, retry, run, start
 from django_workflows.steps import Approval, Call, Loop
+from tests.factories import WorkflowEntryFactory
 from tests.management.conftest import refused, seen, workflows
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,8 +63,30 @@ def test_of_a_long_history_the_last_is_shown(registered):
 
     assert len(entries) == 20
     assert entries[-1][2] == "each"
-    assert "after 26 earlier ones" in seen("show", done, "--history", "5").out
-    assert len([c for c in workflows("show", done, "--full").cells if c[0] == "entry"]) == 31
+    assert ["earlier", "11"] in workflows("show", done).cells
+    assert "… and 26 before; --all shows them" in seen("show", done, "--history", "5").out
+    assert "before" not in seen("show", done, "--all").out
+    for line in ("--full", "--all"):
+        told = workflows("show", done, line).cells
+        assert len([cells for cells in told if cells[0] == "entry"]) == 31
+        assert "earlier" not in [cells[0] for cells in told]
+
+
+def test_a_history_is_read_from_its_end(failing):
+    failed = run(failing).execution_id
+    WorkflowEntryFactory.create_batch(1_300, execution_id=failed, execution=None)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = workflows("show", failed, "--json").data
+
+    reads = [query["sql"] for query in queries if "workflowentry" in query["sql"]]
+    assert [sql for sql in reads if "LIMIT 200" in sql]
+    assert all("LIMIT" in sql or "COUNT(" in sql or "MAX(" in sql for sql in reads)
+    assert (len(found["entries"]), found["earlier_entries"]) == (200, 1_101)
+    assert "… and 1,281 before; --all shows them" in seen("show", failed).out
+    everything = workflows("show", failed, "--json", "--all").data
+    assert (len(everything["entries"]), everything["earlier_entries"]) == (1_301, 0)
+    assert len(workflows("show", failed, "--json", "--history", "3").data["entries"]) == 3
 
 
 def test_as_json_there_is_all_of_it(order):

@@ -8,6 +8,7 @@ from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 
+from django_workflows.core import codec
 from django_workflows.core.inputs import AnyInput, DataclassInput
 from django_workflows.management.verbs.values import Unreadable, ids_of, input_of, json_of
 
@@ -33,6 +34,15 @@ class Typed:
     many: list[int] | None = None
     lines: tuple[Line, ...] = ()
     size: Size = Size.SMALL
+
+
+def test_what_json_has_not_is_read_as_it_is_written():
+    text = codec.dumps({"amount": Decimal("9.90"), "day": date(2026, 3, 1)})
+
+    assert json_of("--output", text) == {"amount": Decimal("9.90"), "day": date(2026, 3, 1)}
+    assert input_of(AnyInput(), None, ['x={"$date": "2026-03-01"}']) == {"x": date(2026, 3, 1)}
+    with pytest.raises(Unreadable, match="--output has a value that cannot be read"):
+        json_of("--output", '{"$decimal": "many"}')
 
 
 def piped(monkeypatch, text):

@@ -97,6 +97,89 @@ def test_what_was_skipped_is_marked(failed):
     assert (found["ship"], found["tell"], found["done"]) == ("skipped", "taken", "taken")
 
 
+@pytest.fixture
+def undone(registered):
+    return registered(
+        "undone",
+        each=Loop(over=[1, 2], do=[Call(lambda: 1, name="reserve", compensate="release")]),
+        charge=Call(lambda: 1, compensate="refund"),
+        ship=Call(fail),
+        release=Call(lambda: 1),
+        refund=Call(lambda: 1),
+    )
+
+
+def test_what_was_undone_is_not_done_any_more(undone):
+    found = parts(run(undone).execution_id)
+    picture = graph.svg(*found)
+
+    assert marks(picture) == {
+        "each": "taken",
+        "each/reserve": "undone",
+        "charge": "undone",
+        "ship": "failed",
+        "release": "taken",
+        "refund": "taken",
+    }
+    assert titled(picture, "charge") == "charge (call), was undone"
+    assert {row.step: (row.state, row.visits) for row in graph.rows(*found)} == {
+        "each": ("done", 1),
+        "each/reserve": ("was undone", 2),
+        "charge": ("was undone", 1),
+        "ship": ("failed", 0),
+        "release": ("done", 2),
+        "refund": ("done", 1),
+    }
+
+
+def test_what_could_not_be_undone_is_done_and_its_compensation_failed(registered):
+    flow = registered(
+        "stuck",
+        charge=Call(lambda: 1, compensate="refund"),
+        ship=Call(fail),
+        refund=Call(fail),
+    )
+
+    found = marks(graph.svg(*parts(run(flow).execution_id)))
+
+    assert found == {"charge": "taken", "ship": "failed", "refund": "failed"}
+
+
+def test_what_was_undone_and_is_done_again_is_done(registered):
+    flow = registered(
+        "again",
+        charge=Call(lambda: 1, compensate="refund"),
+        ship=Call(fail),
+        refund=Call(lambda: 1),
+    )
+    execution, entries, waits = parts(run(flow).execution_id)
+    again = EntryFactory(step_id="charge", action="completed")
+
+    assert {row.step: row.mark for row in graph.rows(execution, [*entries, again], waits)} == {
+        "charge": "taken",
+        "ship": "failed",
+        "refund": "taken",
+    }
+
+
+def test_colon_in_a_name_is_no_compensation(registered):
+    flow = registered("named", first=Call(lambda: 1, name="a"), last=Call(fail, name="b:a2"))
+
+    found = rows(run(flow).execution_id)
+
+    assert {step: row.mark for step, row in found.items()} == {"first": "taken", "last": "failed"}
+
+
+def test_what_undid_a_step_of_a_graph_that_nobody_knows_has_a_row_of_its_own():
+    gone = ExecutionFactory(workflow_id="gone", current_step="ship")
+    entries = [EntryFactory(step_id="pay"), EntryFactory(step_id="back:pay", action="compensated")]
+
+    assert [(row.step, row.state) for row in graph.rows(gone, entries, [])] == [
+        ("pay", "was undone"),
+        ("back", "done"),
+    ]
+
+
 def test_marks_show_by_shape(failed):
     skip(failed)
     picture = parsed(graph.svg(*parts(failed)))

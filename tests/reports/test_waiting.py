@@ -5,9 +5,10 @@ from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 
 from django_workflows import api
 from django_workflows.core import clock
-from django_workflows.exceptions import NotAllowed
+from django_workflows.core.waits import Answer
+from django_workflows.exceptions import AlreadyResumed, NotAllowed
 from django_workflows.models import WorkflowExecution, WorkflowWait
-from django_workflows.reports import count_of, inbox, oldest_wait, waiting
+from django_workflows.reports import count_of, inbox, is_asked, oldest_wait, waiting
 from django_workflows.steps import Approval
 from tests.factories import WorkflowEntryFactory, WorkflowExecutionFactory, WorkflowWaitFactory
 
@@ -170,6 +171,7 @@ def test_an_approval_that_asks_for_nobody_is_there_where_its_execution_may_be_vi
     [
         (True, "ann", False),
         (True, "bob", True),
+        (True, "Ann", True),
         (True, None, True),
         (False, "ann", True),
     ],
@@ -203,6 +205,58 @@ def test_who_gave_its_input_may_not_decide_where_another_must(ann, entry, is_the
     assert list(inbox(ann)) == [wait] * is_there
 
 
+# Whoever has approved it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ann", 'a"b', "a\\b", "ä", "50%", "🙂"])
+@pytest.mark.parametrize(
+    "others",
+    [[], [Answer(approved=True, by="bob")], [Answer(approved=True, by="bob", response={"n": 1})]],
+)
+def test_what_one_has_approved_waits_for_others(name, others):
+    user = User.objects.create(username=name)
+    mine = Answer(approved=True, by=name, response={"fine": ["yes"]})
+    asking(f"user:{name}", required=3, answers=(mine, *others))
+    asking(f"user:{name}", required=3, answers=(*others, mine))
+
+    assert not inbox(user)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(approved=True, by="bob"),
+        Answer(approved=True, by="anna"),
+        Answer(approved=True, by="Ann"),
+        Answer(approved=True, by="bob", response='"approved":true,"by":"ann","at":'),
+        Answer(approved=True, by="bob", response={"by": "ann"}),
+        Answer(approved=True, by="bob", response={"approved": True, "by": "ann"}),
+        Answer(approved=True),
+    ],
+)
+def test_what_others_have_approved_stays(ann, answer):
+    wait = asking("user:ann", required=2, answers=(answer,))
+
+    assert list(inbox(ann)) == [wait]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_that_takes_two_leaves_the_inbox_of_the_first(registered):
+    """Asked of the engine: what the inbox keeps can be decided, what it dropped cannot."""
+    asked = ["user:ann", "user:bob"]
+    registered("both", review=Approval(prompt="Well?", approvers=asked, required=2))
+    ann, bob = (User.objects.create(username=name) for name in ("ann", "bob"))
+    execution = api.start("both")
+
+    api.resume(execution.id, approved=True, by=ann)
+
+    assert not inbox(ann)
+    assert inbox(bob)
+    assert is_asked(ann)  # and so may look at it still
+    with pytest.raises(AlreadyResumed):
+        api.resume(execution.id, approved=True, by=ann)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_inbox_has_what_resume_accepts(registered):
     """Asked of the engine: whoever has an approval in the inbox may decide it, nobody else."""
@@ -223,6 +277,29 @@ def test_the_inbox_has_what_resume_accepts(registered):
                     api.resume(execution.id, approved=True, by=user)
     api.resume(first.id, approved=True, by=people["bob"])
     assert not inbox(people["bob"])
+
+
+# Whether there is any ----------------------------------------------------------------------------
+
+
+def test_a_user_is_asked_by_what_is_open(ann, django_assert_max_num_queries):
+    asking("user:bob")
+    wait = asking("user:zoe", "group:managers", exclude_requester=True, started_by="ann")
+
+    assert not is_asked(anew(ann))
+    ann.groups.add(Group.objects.create(name="managers"))
+    with django_assert_max_num_queries(5):  # the user, groups, permissions; and the approvals
+        assert is_asked(anew(ann))
+    WorkflowWait.objects.filter(pk=wait.pk).update(status="taken")
+    assert not is_asked(anew(ann))
+
+
+def test_who_is_not_active_or_not_logged_in_is_asked_by_nothing(ann):
+    asking("user:ann")
+    ann.is_active = False
+
+    assert not is_asked(ann)
+    assert not is_asked(AnonymousUser())
 
 
 # The oldest wait --------------------------------------------------------------------------------

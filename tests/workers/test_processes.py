@@ -5,17 +5,25 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from django_workflows import api, start
-from tests.workers.flows.workflows import Slowly
+from django_workflows import api, registry, start
 from tests.workers.settings import WORKFLOWS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slowly():
+    """Know, for these tests alone, the workflow that the processes know by their settings."""
+    import_module("tests.workers.flows.workflows")
+    yield
+    registry.remove("slowly")
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +79,7 @@ def is_there(pid):
 
 def test_term_lets_the_step_finish_and_gives_the_execution_back(command, tmp_path, eventually):
     notes = tmp_path / "notes"
-    execution = start(Slowly, {"path": str(notes), "seconds": 1.5})
+    execution = start("slowly", {"path": str(notes), "seconds": 1.5})
     worker = command("worker")
     eventually(lambda: written(notes) == ["first"])
 
@@ -90,7 +98,7 @@ def test_term_lets_the_step_finish_and_gives_the_execution_back(command, tmp_pat
 def test_worker_that_is_killed_is_followed_by_another(command, tmp_path, eventually):
     notes = tmp_path / "notes"
     pool = command("worker", "--processes", "2")
-    execution = start(Slowly, {"path": str(notes), "seconds": 1})
+    execution = start("slowly", {"path": str(notes), "seconds": 1})
     eventually(lambda: written(notes) == ["first"])
 
     os.kill(pid_in(notes), signal.SIGKILL)
@@ -110,7 +118,7 @@ def _entries(execution):
 def test_term_of_a_pool_ends_all_of_it(command, tmp_path, eventually):
     pool = command("worker", "--processes", "2", "--threads", "2")
     eventually(lambda: len(children_of(pool)) == 2)
-    execution = start(Slowly, {"path": str(tmp_path / "notes")})
+    execution = start("slowly", {"path": str(tmp_path / "notes")})
     eventually(lambda: api.get(execution.id).status == "completed")
     children = children_of(pool)
 
@@ -122,7 +130,7 @@ def test_term_of_a_pool_ends_all_of_it(command, tmp_path, eventually):
 
 def test_term_of_the_whole_group_lets_the_step_finish(command, tmp_path, eventually):
     notes = tmp_path / "notes"
-    execution = start(Slowly, {"path": str(notes), "seconds": 1.5})
+    execution = start("slowly", {"path": str(notes), "seconds": 1.5})
     pool = command("worker", "--processes", "2")
     eventually(lambda: written(notes) == ["first"])
 
@@ -135,7 +143,7 @@ def test_term_of_the_whole_group_lets_the_step_finish(command, tmp_path, eventua
 
 def test_lease_names_the_process_that_drives(command, tmp_path, eventually):
     notes = tmp_path / "notes"
-    execution = start(Slowly, {"path": str(notes), "seconds": 1.5})
+    execution = start("slowly", {"path": str(notes), "seconds": 1.5})
 
     command("worker", "--processes", "2")
     eventually(lambda: written(notes) == ["first"])
@@ -156,7 +164,7 @@ def test_workers_end_once_their_parent_was_killed(command, eventually):
 
 def test_second_signal_ends_it_at_once(command, tmp_path, eventually):
     notes = tmp_path / "notes"
-    start(Slowly, {"path": str(notes), "seconds": 30})
+    start("slowly", {"path": str(notes), "seconds": 30})
     worker = command("worker")
     eventually(lambda: written(notes) == ["first"])
 
@@ -184,7 +192,7 @@ def test_supervisor_that_drives_leaves_the_rest_to_others_once_told_to_end(
     command, tmp_path, eventually
 ):
     notes = tmp_path / "notes"
-    execution = start(Slowly, {"path": str(notes), "seconds": 1.5})
+    execution = start("slowly", {"path": str(notes), "seconds": 1.5})
     supervisor = command("supervise", settings="tests.workers.inline_settings")
     eventually(lambda: written(notes) == ["first"])
 

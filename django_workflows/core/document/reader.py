@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any, Self, TypeVar
 
+from django_workflows.core import clock
 from django_workflows.core.document.nodes import Document, Node
 from django_workflows.core.expressions import references
 
 T = TypeVar("T")
 
-#: A hundred years in seconds: what is longer does not fit into a calendar.
-LONGEST = 100 * 365.25 * 86_400
+#: In seconds: what is longer does not fit into a calendar.
+LONGEST = clock.LONGEST.total_seconds()
 
 
 class Reader:

@@ -11,10 +11,11 @@ from unicodedata import east_asian_width
 from django_workflows.core.graph.layout import Band, Size
 
 Point = tuple[float, float]
-Mark = Literal["", "taken", "within", "current", "waiting", "failed", "skipped"]
+Mark = Literal["", "taken", "within", "current", "waiting", "failed", "skipped", "undone"]
 
 #: Readable on white as on black.
 TAKEN, CURRENT, WAITING, FAILED, SKIPPED = "#2b8a3e", "#e8590c", "#1c7ed6", "#e03131", "#868e96"
+UNDONE = "#ae3ec9"
 
 _COLOURS: dict[Mark, str] = {
     "": "currentColor",
@@ -22,17 +23,23 @@ _COLOURS: dict[Mark, str] = {
     "waiting": WAITING,
     "failed": FAILED,
     "skipped": SKIPPED,
+    "undone": UNDONE,
 }
 #: Marks of steps that need somebody, or that are at work: a double border shows them from afar.
 _HERE = frozenset({"current", "waiting", "failed"})
-#: What stands in the badge of a mark: a tick, an arrow, a pause, a cross, a double arrow.
+#: What stands in the badge of a mark: a tick, an arrow, a pause, a cross, a double arrow, and an
+#: arrow that turns back.
 _SIGNS: dict[Mark, str] = {
     "taken": "M-3.6,0.2 L-1.2,2.8 L3.8,-2.8",
     "current": "M-2.2,-3.4 L3.4,0 L-2.2,3.4 Z",
     "waiting": "M-2,-3.2 V3.2 M2,-3.2 V3.2",
     "failed": "M-2.8,-2.8 L2.8,2.8 M2.8,-2.8 L-2.8,2.8",
     "skipped": "M-3.6,-3 L-0.6,0 L-3.6,3 M0.6,-3 L3.6,0 L0.6,3",
+    "undone": "M-1.2,-4 L-3.8,-1.6 L-1.2,0.8 M-3.8,-1.6 H1.4 A2.6,2.6 0 0 1 1.4,3.6 H-2",
 }
+
+#: The borders of steps whose work is not there: it was never done, or it was undone.
+_DASHES: dict[Mark, str] = {"skipped": "5 3", "undone": "2 3"}
 
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 36
@@ -96,7 +103,7 @@ def outline(shape: str, size: Size, mark: Mark = "") -> str:
         size,
         stroke=colour,
         stroke_width=width,
-        stroke_dasharray="5 3" if mark == "skipped" else None,
+        stroke_dasharray=_DASHES.get(mark),
         fill=colour,
         fill_opacity=0.1 if mark else 0.04,
     )

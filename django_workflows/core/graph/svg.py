@@ -265,6 +265,7 @@ _SAID: dict[Mark, str] = {
     "waiting": "waits",
     "failed": "failed",
     "skipped": "skipped",
+    "undone": "was undone",
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from django_workflows.core import schemas
+from django_workflows.core import clock, schemas
 from django_workflows.core.execution import ContinueResult, HaltResult, State, StepOutcome
 from django_workflows.core.expressions import Reference, references, resolve
 from django_workflows.core.steps.base import Run, Step, StepOptions, duration
@@ -98,6 +98,10 @@ class Sleep(Step):
         delay: object = duration(resolve(self.delay, state))
         if isinstance(delay, bool) or not isinstance(delay, (int, float)) or delay < 0:
             raise StepError(f"Step {self.name!r} cannot sleep for {delay!r}: give seconds.")
+        if not delay <= clock.LONGEST.total_seconds():  # NaN is not, either
+            raise StepError(
+                f"Step {self.name!r} cannot sleep for {delay!r} seconds: give 100 years at most."
+            )
         return self.stop(state, _timer(run.now + timedelta(seconds=delay)))
 
     def references(self) -> Iterator[Reference]:
@@ -125,7 +129,13 @@ class SleepUntil(Step):
             raise StepError(
                 f"Step {self.name!r} cannot sleep until {moment!r}: give an aware datetime."
             )
-        return self.stop(state, _timer(moment.astimezone(UTC)))
+        try:
+            until = moment.astimezone(UTC)
+        except OverflowError as error:  # the last day of all, in a zone west of Greenwich
+            raise StepError(
+                f"Step {self.name!r} cannot sleep until {moment}: in UTC that is no date."
+            ) from error
+        return self.stop(state, _timer(until))
 
     def references(self) -> Iterator[Reference]:
         """See Step.references()."""

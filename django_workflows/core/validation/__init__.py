@@ -3,7 +3,7 @@ Everything that is wrong with a definition, as a list.
 
     workflows.E001   it has no steps
     workflows.E002   its id or version is empty or too long
-    workflows.E003   its timeout is not positive
+    workflows.E003   its timeout is not positive, or too long
     workflows.E004   two steps of one scope have one name
     workflows.E005   a step has a name that cannot be part of a path
     workflows.E006   a step goes to a step that is not there
@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django_workflows.core import clock
 from django_workflows.core.definition import DURABILITIES
 from django_workflows.core.validation.circles import endless
 from django_workflows.core.validation.edges import edges
@@ -35,10 +36,19 @@ from django_workflows.core.validation.readings import input_fields, outputs, var
 
 if TYPE_CHECKING:
     from django_workflows.core.definition import WorkflowDefinition
+    from django_workflows.core.steps import Step
 
 __all__ = ["Problem", "problems"]
 
 MAX_ID, MAX_VERSION, MAX_PATH = 100, 50, 200
+
+#: Where steps keep how long they may take or wait, in seconds, and what the option is called.
+TIMES = {
+    "timeout": "timeout",
+    "wait_for": "timeout",
+    "child_timeout": "timeout",
+    "remind_after": "remind_after",
+}
 
 #: The workflow id of children that run a part of a workflow: its id, and the path of the part.
 MAX_PART = 200
@@ -77,6 +87,8 @@ def _whole(subject: Subject) -> Iterator[Problem]:
         yield Problem("workflows.E003", f"its timeout must be seconds or a timedelta: {timeout!r}")
     elif timeout.total_seconds() <= 0:
         yield Problem("workflows.E003", f"its timeout must be positive, not {timeout}")
+    elif timeout > clock.LONGEST:
+        yield Problem("workflows.E003", f"its timeout must be at most 100 years, not {timeout}")
 
 
 def _names(subject: Subject) -> Iterator[Problem]:
@@ -182,8 +194,15 @@ def _options(subject: Subject) -> Iterator[Problem]:
         if useless and not subject.definition.keeps_undeclared:
             kind = f"a step of type {step.type!r}"
             yield at(path, "E014", f"next={step.next!r} is never asked by {kind}; take it out")
-        for problem in step.problems():
+        for problem in (*step.problems(), *_too_long(step)):
             yield at(path, "E014", problem)
+
+
+def _too_long(step: Step) -> Iterator[str]:
+    for attribute, option in TIMES.items():
+        given = getattr(step, attribute, None)
+        if isinstance(given, (int, float)) and not given <= clock.LONGEST.total_seconds():
+            yield f"{option} must be at most 100 years, not {given:g} seconds"
 
 
 CHECKS: tuple[Check, ...] = (

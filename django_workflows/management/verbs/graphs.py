@@ -5,13 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from django_workflows import wiring
+from django_workflows.core.execution import Entry, Execution
 from django_workflows.core.graph import dot, export, mermaid
 from django_workflows.core.graph.shapes import Mark
+from django_workflows.core.waits import Wait, WaitStatus
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import ConfigurationError, UnknownWorkflow
 from django_workflows.management.screens import (
@@ -24,6 +27,7 @@ from django_workflows.management.screens import (
     write_json,
 )
 from django_workflows.management.verbs.base import Code, Verb, named
+from django_workflows.management.verbs.histories import MOST_DRAWN, History
 from django_workflows.management.verbs.people import add_as, seen, user_of
 from django_workflows.management.verbs.values import Unreadable
 from django_workflows.permissions import may
@@ -38,6 +42,7 @@ _TONES: dict[Mark, Tone] = {
     "waiting": "waiting",
     "failed": "bad",
     "skipped": "faint",
+    "undone": "faint",
 }
 _HEADINGS = ("STEP", "KIND", "STATE", "VISITS", "GOES TO")
 
@@ -47,8 +52,9 @@ class _Found:
     """The graph that was asked for, and the ways to show it."""
 
     graph: Mapping[str, Any]
-    rows: Sequence[pictures.GraphRow]
+    rows: Callable[[], Sequence[pictures.GraphRow]]
     svg: Callable[[], str]
+    earlier: Callable[[], int] = lambda: 0  # entries that it was not drawn from
 
 
 class Graph(Verb):
@@ -70,6 +76,11 @@ class Graph(Verb):
         parser.add_argument(
             "-o", "--output", type=named, metavar="FILE", help="write it there, not to the screen"
         )
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help=f"of an execution, the whole way; default: its last {MOST_DRAWN:,} entries",
+        )
         add_as(parser)
 
     def run(self, options: Mapping[str, Any], out: Output) -> int:
@@ -78,7 +89,8 @@ class Graph(Verb):
             raise Unreadable("graph takes the NAME of a workflow, or --execution ID: one of them.")
         user = user_of(options)
         if options["execution"]:
-            found = _of_execution(user, options["execution"])
+            most = None if options["all"] else MOST_DRAWN
+            found = _of_execution(user, options["execution"], most)
         else:
             found = _of_workflow(user, options["name"])
         screen = screen_of(options, out)
@@ -92,6 +104,7 @@ class Graph(Verb):
             write_json(out, found.graph)
         elif _format(options) == "text":
             _table(found, screen)
+            _tell_earlier(found, screen)
         else:
             screen.document(_drawn(found, _format(options)))
         return Code.DONE
@@ -105,11 +118,12 @@ def _of_workflow(user: Any, name: str) -> _Found:
         known = [one for one in registry if may(user, "start", workflow_id=one)]
         raise UnknownWorkflow(name, known)
     made = export(definition)
-    rows = pictures.rows_of_graph(made)
-    return _Found(made, rows, lambda: pictures.of_workflow(definition))
+    return _Found(
+        made, lambda: pictures.rows_of_graph(made), lambda: pictures.of_workflow(definition)
+    )
 
 
-def _of_execution(user: Any, execution_id: str) -> _Found:
+def _of_execution(user: Any, execution_id: str, most: int | None) -> _Found:
     execution = seen(user, execution_id)
     made = pictures.of_execution(execution)
     if made is None:
@@ -118,10 +132,19 @@ def _of_execution(user: Any, execution_id: str) -> _Found:
             " not known here: no worker of this version has kept it, and the registered workflow"
             " is another. `workflows show` tells the steps it has taken."
         )
-    store = wiring.store()
-    entries, waits = store.entries(execution.id), store.waits(execution.id)
-    rows = pictures.rows(execution, entries, waits)
-    return _Found(made, rows, lambda: pictures.svg(execution, entries, waits))
+
+    @cache  # not read where the graph alone is asked for
+    def read() -> tuple[Sequence[Entry], int, Sequence[Wait]]:
+        entries, before = History(execution.id).drawn(most)
+        return entries, before, wiring.store().waits(execution.id, status=WaitStatus.OPEN)
+
+    def way() -> tuple[Execution, Sequence[Entry], Sequence[Wait]]:
+        entries, _before, waits = read()
+        return execution, entries, waits
+
+    return _Found(
+        made, lambda: pictures.rows(*way()), lambda: pictures.svg(*way()), lambda: read()[1]
+    )
 
 
 def _format(options: Mapping[str, Any]) -> str:
@@ -159,9 +182,15 @@ def _table(found: _Found, screen: Screen) -> None:
             str(row.visits) if row.visits else "",
             ", ".join(row.goes_to),
         ]
-        for row in found.rows
+        for row in found.rows()
     ]
     screen.table(_HEADINGS, rows)
+
+
+def _tell_earlier(found: _Found, screen: Screen) -> None:
+    number = found.earlier()
+    if number and screen.is_live:
+        screen.say(f"Of the last {MOST_DRAWN:,} entries, and not of {number:,} before; --all is.")
 
 
 def _write_file(path: str, text: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from django_workflows import reports, wiring
 from django_workflows.core.definition import WorkflowDefinition
-from django_workflows.core.execution import Execution, ExecutionStatus
-from django_workflows.core.waits import Wait, WaitKind
+from django_workflows.core.execution import FINAL_STATUSES, Execution, ExecutionStatus
+from django_workflows.core.ids import canonical
+from django_workflows.core.waits import Wait, WaitKind, WaitStatus
 from django_workflows.core.workflow import registry
 from django_workflows.exceptions import ConfigurationError
 from django_workflows.management.screens import Screen, clip, screen_of, write_json
@@ -23,15 +24,15 @@ from django_workflows.management.verbs.showing import (
     headings,
     wait_row,
 )
-from django_workflows.models import WorkflowExecution
+from django_workflows.models import WorkflowExecution, WorkflowWait
 from django_workflows.permissions import may
 from django_workflows.stores.orm import OrmStore
 
 #: How many are listed, unless said otherwise.
 LIMIT = 50
 
-#: Open approvals that are looked through for those of one workflow.
-MOST_READ = 10_000
+#: More than there are of what is under way.
+ALL = 10_000_000
 
 
 class List(Verb):
@@ -103,10 +104,11 @@ def _found(options: Mapping[str, Any], user: Any) -> list[Execution]:
     if user is None:
         return wiring.store().find(limit=limit, parent=options["parent"], **wanted)
     store = _rows_of("list --as")
-    rows = WorkflowExecution.objects.using(store.using).visible_to(user).filter(**wanted)
     if options["parent"]:
-        children = store.execution_ids(parent=options["parent"], limit=limit)
-        rows = rows.filter(pk__in=children)
+        wanted["parent"] = canonical(options["parent"])
+        if wanted["parent"] is None:  # no id, so nothing's
+            return []
+    rows = WorkflowExecution.objects.using(store.using).visible_to(user).filter(**wanted)
     return [row.to_core() for row in rows.order_by("-created_at", "-id")[:limit]]
 
 
@@ -133,9 +135,19 @@ def _open_approvals(workflow_id: str | None, limit: int) -> list[Wait]:
     store = wiring.store()
     if workflow_id is None:
         return store.find_waits(kind=WaitKind.APPROVAL, limit=limit)
-    found = store.find_waits(kind=WaitKind.APPROVAL, limit=MOST_READ)
-    of_it = (one for one in found if store.load(one.execution_id).workflow_id == workflow_id)
-    return list(islice(of_it, limit))
+    if isinstance(store, OrmStore):
+        rows = WorkflowWait.objects.using(store.using).filter(
+            status=WaitStatus.OPEN, kind=WaitKind.APPROVAL, execution__workflow_id=workflow_id
+        )
+        return [row.to_core() for row in rows.order_by("opened_at", "id")[:limit]]
+    # Others know a wait by its execution alone, and that by its workflow.
+    of_it = {
+        execution_id
+        for status in set(ExecutionStatus) - FINAL_STATUSES
+        for execution_id in store.execution_ids(workflow_id, status, limit=ALL)
+    }
+    found = store.find_waits(kind=WaitKind.APPROVAL, limit=ALL)
+    return list(islice((one for one in found if one.execution_id in of_it), limit))
 
 
 def _workflows(options: Mapping[str, Any], user: Any, screen: Screen) -> None:
@@ -186,7 +198,7 @@ def _rows_of(what: str) -> OrmStore:
     store = wiring.store()
     if not isinstance(store, OrmStore):
         raise ConfigurationError(
-            f"{what} needs the OrmStore: {type(store).__name__} has no rows to ask the policy for."
+            f"{what} needs the OrmStore: {type(store).__name__} has no rows to narrow down."
         )
     return store
 

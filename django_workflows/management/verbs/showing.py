@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from django_workflows.core import clock
 from django_workflows.core.execution import Entry, EntryAction, Execution, ExecutionStatus
-from django_workflows.core.waits import Wait, WaitStatus
+from django_workflows.core.waits import Wait
 from django_workflows.management.screens import Screen, Tone, Words, clip, compact
 from django_workflows.pictures.drawing import duration
 
@@ -171,6 +171,11 @@ def as_data(
     }
 
 
-def waiting_at(waits: Sequence[Wait]) -> list[Wait]:
-    """Return the open ones."""
-    return [wait for wait in waits if wait.status == WaitStatus.OPEN]
+def tell_earlier(number: int, screen: Screen) -> None:
+    """Say how many entries there are before those that are shown, if any."""
+    if not number:
+        return
+    if screen.has_headings:
+        screen.say(Words(f"… and {number:,} before; --all shows them", "faint"))
+    else:
+        screen.table((), [["earlier", str(number)]])

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from django_workflows.core import codec
 from django_workflows.core.inputs import InputSpec
-from django_workflows.exceptions import WorkflowError
+from django_workflows.exceptions import PayloadError, WorkflowError
 
 #: Where a value may come from, for the help of an option.
 SOURCES = "JSON, @FILE, or - for what is piped in"
@@ -26,17 +27,23 @@ def add_json(parser: ArgumentParser, option: str, about: str) -> None:
 
 
 def json_of(option: str, given: str) -> Any:
-    """Return the value of ``option``, JSON, ``@file`` or ``-``. Raise Unreadable."""
+    """
+    Return the value of ``option``, JSON, ``@file`` or ``-``. Raise Unreadable.
+
+    What JSON has no word for is written as ``--json`` shows it: ``{"$decimal": "9.90"}``.
+    """
     where, text = option, given
     if given == "-":
         where, text = f"{option}: what was piped in", _piped(option)
     elif given.startswith("@"):
         where, text = f"{option}: the file {given[1:]}", _from_file(option, given[1:])
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return codec.decode(json.loads(text, parse_constant=_refuse_constant))
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise Unreadable(f"{where} is not JSON: {error.msg} at {place}.") from error
+    except PayloadError as error:
+        raise Unreadable(f"{where} has a value that cannot be read: {error}.") from error
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{where} is not JSON that can be kept: {error}") from error
 
@@ -87,8 +94,8 @@ def _typed(schema: Mapping[str, Any], field: Mapping[str, Any], value: str) -> A
     if "string" in _types(schema, field):
         return value
     try:
-        return json.loads(value, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        return codec.decode(json.loads(value, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError):  # PayloadError is one
         return value  # what the field cannot take, its own error tells best
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django_workflows import api, wiring
 from django_workflows.core.definition import plain_path
 from django_workflows.core.execution import Entry, Execution, ExecutionStatus
+from django_workflows.core.waits import WaitStatus
 from django_workflows.management.screens import (
     Bar,
     Output,
@@ -21,8 +22,13 @@ from django_workflows.management.screens import (
     write_json,
 )
 from django_workflows.management.verbs.base import Code, Verb, code_of, named, seconds
+from django_workflows.management.verbs.histories import MOST, History
 from django_workflows.management.verbs.people import add_as, seen, user_of
-from django_workflows.management.verbs.showing import entry_row, show_execution, waiting_at
+from django_workflows.management.verbs.showing import (
+    entry_row,
+    show_execution,
+    tell_earlier,
+)
 from django_workflows.pictures import graph
 
 #: Signs of a reason that stands beside a bar.
@@ -39,14 +45,20 @@ class Watch(Verb):
     """
     Follow an execution until it ends, or with --halt until it waits for somebody.
 
-    What has happened so far comes first. Ctrl-C ends the watching, not the execution. The exit
-    code tells the end: 0 completed, 1 failed or cancelled, 3 halted, 124 timed out, 130 Ctrl-C.
+    What has happened so far comes first, of much the last. Ctrl-C ends the watching, not the
+    execution. The exit code tells the end: 0 completed, 1 failed or cancelled, 3 halted, 124 timed
+    out, 130 Ctrl-C.
     """
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """See Verb.add_arguments()."""
         parser.add_argument("id", type=named, metavar="ID")
         parser.add_argument("--halt", action="store_true", help="end where it halts as well")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            help=f"begin with all that has happened so far; default: with {MOST} entries",
+        )
         parser.add_argument(
             "--timeout", type=seconds, metavar="SECONDS", help="give up after that; default: never"
         )
@@ -78,7 +90,7 @@ class Watch(Verb):
 class _Seen:
     """What was told of an execution so far."""
 
-    entries: int = 0
+    history: History
     mark: tuple[object, ...] = ()  # changes with every write
 
 
@@ -89,6 +101,10 @@ class _Told:
         self.screen = screen
         self.bar = bar
         self.names = names
+
+    def earlier(self, number: int) -> None:
+        """Tell that the history has more than what is told of it."""
+        tell_earlier(number, self.screen)
 
     def entry(self, entry: Entry) -> None:
         """Tell a line of the history."""
@@ -122,25 +138,31 @@ class _Json:
     def __init__(self, out: Output) -> None:
         self.out = out
 
+    def earlier(self, number: int) -> None:
+        """See _Told.earlier()."""
+        if number:
+            write_json(self.out, {"earlier_entries": number}, is_line=True)
+
     def entry(self, entry: Entry) -> None:
         """See _Told.entry()."""
         write_json(self.out, {"entry": entry.to_dict()}, is_line=True)
 
     def status(self, execution: Execution) -> None:
         """See _Told.status()."""
-        waits = [wait.to_dict() for wait in waiting_at(wiring.store().waits(execution.id))]
-        data = {**execution.to_dict(), "waits": waits}
+        waits = wiring.store().waits(execution.id, status=WaitStatus.OPEN)
+        data = {**execution.to_dict(), "waits": [wait.to_dict() for wait in waits]}
         write_json(self.out, {"execution": data}, is_line=True)
 
 
 def _follow(options: Mapping[str, Any], execution_id: str, teller: _Told | _Json) -> int:
     """Look again and again, and return the exit code."""
     deadline = None if options["timeout"] is None else time.monotonic() + options["timeout"]
-    told = _Seen()
+    told = _Seen(History(execution_id))
+    most = None if options["all"] else MOST
     while True:
         # The user is read anew each time: the right to see it may be taken away.
         execution = seen(user_of(options), execution_id)
-        _tell(execution, told, teller)
+        _tell(execution, told, teller, most)
         if execution.status.is_final:
             return code_of(execution.status)
         if options["halt"] and execution.status == ExecutionStatus.HALTED:
@@ -151,13 +173,17 @@ def _follow(options: Mapping[str, Any], execution_id: str, teller: _Told | _Json
         time.sleep(max(SHORTEST, min(options["interval"], left)))
 
 
-def _tell(execution: Execution, told: _Seen, teller: _Told | _Json) -> None:
-    """Tell what is new since the last look; what was not written since is not read again."""
+def _tell(execution: Execution, told: _Seen, teller: _Told | _Json, most: int | None) -> None:
+    """Tell what is new since the last look; what was told, or not written since, is not read."""
     mark = (execution.updated_at, execution.status, execution.fence, execution.current_step)
     if mark == told.mark:
         return
-    entries = wiring.store().entries(execution.id)
-    for entry in entries[told.entries :]:
+    if told.mark:
+        entries = told.history.new()
+    else:
+        entries, before = told.history.last(most)
+        teller.earlier(before)
+    for entry in entries:
         teller.entry(entry)
     teller.status(execution)
-    told.entries, told.mark = len(entries), mark
+    told.mark = mark

@@ -1,5 +1,5 @@
 /*
- * Keeps the elements with data-live-url up to date, and turns wide graphs to where they matter.
+ * Keeps the elements with data-live-url up to date, and turns wide pictures to where they matter.
  *
  * Each is asked for anew while the tab is seen, with the ETag of its last answer. What differs is
  * changed in place: what is folded open, focused or typed into stays, and nothing jumps.
@@ -161,9 +161,16 @@
         later();
     };
 
-    /* Show of a graph that is wider than the screen where its execution stands, or where it begins. */
+    /*
+     * Show of a graph that is wider than the screen where its execution stands, or where it begins;
+     * of what says so, such as the chart of the last hours, its end.
+     */
     const showPlace = (box) => {
         if (box.scrollWidth <= box.clientWidth) {
+            return;
+        }
+        if (box.dataset.opens === "end") {
+            box.scrollLeft = box.scrollWidth;
             return;
         }
         const marks = ["failed", "waiting", "current", "taken"].map((mark) => `[data-mark="${mark}"]`);

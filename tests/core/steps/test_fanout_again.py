@@ -127,7 +127,7 @@ def test_child_that_somebody_drives_again_is_waited_for():
     # The parent was told that all have ended; before it is driven, one of them is to go on.
     engine.store.transition(
         second,
-        control.retry(child_engine.definition, from_step=None, input=None, by=None, undone=[]),
+        control.retry(child_engine.definition, from_step=None, input=None, by=None, history=[]),
     )
     waiting = engine.drive(execution.id)
     child_engine.drive(second)
@@ -170,7 +170,7 @@ def test_crash_of_a_second_attempt_keeps_what_that_one_has_lost(recovered, monke
     failed = engine.run({"items": [1, 2, 3]})
     engine.store.transition(
         failed.execution_id,
-        control.retry(engine.definition, from_step=None, input=None, by=None, undone=[]),
+        control.retry(engine.definition, from_step=None, input=None, by=None, history=[]),
     )
     write, calls = engine.store.create_children, []
 

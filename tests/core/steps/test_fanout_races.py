@@ -159,7 +159,7 @@ def test_parent_that_is_driven_again_while_its_children_are_cancelled_gets_new_o
     store.transition(parent, control.cancel("stop", None))
     store.transition(
         parent,
-        control.retry(engine.definition, from_step=None, input=None, by=None, undone=[]),
+        control.retry(engine.definition, from_step=None, input=None, by=None, history=[]),
     )
     engine.drive(parent)
 

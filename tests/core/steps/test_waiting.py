@@ -47,6 +47,14 @@ def test_sleep_for_what_is_no_duration_fails(delay):
     assert result.error.endswith("give seconds.")
 
 
+@pytest.mark.parametrize("delay", [1e12, 10**400, timedelta.max, float("nan"), float("inf")])
+def test_sleep_for_longer_than_calendars_go_fails(delay):
+    result = run(Sleep(delay))
+
+    assert result.error.startswith("StepError: Step 'it' cannot sleep for ")
+    assert result.error.endswith(" seconds: give 100 years at most.")
+
+
 @pytest.mark.parametrize(
     "moment", [datetime(2040, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), "$input.at"]
 )
@@ -63,6 +71,12 @@ def test_sleep_until_a_moment(moment):
 @pytest.mark.parametrize("moment", [datetime(2040, 1, 1), "tomorrow", None])  # noqa: DTZ001
 def test_sleep_until_what_is_no_aware_moment_fails(moment):
     assert run(SleepUntil(moment)).error.endswith("give an aware datetime.")
+
+
+def test_sleep_until_a_moment_that_is_none_in_utc_fails():
+    moment = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
+
+    assert run(SleepUntil(moment)).error.endswith("in UTC that is no date.")
 
 
 def test_sleeps_say_what_they_read():
