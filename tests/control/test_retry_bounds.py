@@ -338,3 +338,35 @@ def test_what_asks_nobody_takes_another_input_where_it_failed(registered, till):
     retry(failed, input={"amount": 2})
 
     assert till.charged == [2]
+
+
+def test_the_same_input_given_again_leaves_the_approval_as_it_was(order, till):
+    execution_id = approved(order)
+
+    retry(execution_id, input={"amount": 1})
+    till.broken = False
+    done = retry(execution_id, from_step="charge")
+
+    assert api.get(done.id).status == ExecutionStatus.COMPLETED
+    assert till.charged == [1]
+
+
+def test_to_skip_one_approval_decides_no_other(registered, till):
+    registered(
+        "twice",
+        first=Approval("?", exclude_requester=False),
+        second=Approval("?", exclude_requester=False),
+        charge=Call(till),
+    )
+    execution_id = run("twice", {"amount": 1}).execution_id
+    resume(execution_id, approved=False, wait=True)
+    skip(execution_id)
+    skip(execution_id)
+    till.broken = False
+
+    retry(execution_id)
+
+    assert till.charged == [1]
+    history = wiring.store().entries(execution_id)
+    trail = trail_of(registry["twice"], api.get(execution_id), history)
+    assert [asked.stands for asked in trail.asked.values()] == [True, True]

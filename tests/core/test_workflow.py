@@ -331,6 +331,14 @@ def test_snake_case(name, snake):
     assert snake_case(name) == snake
 
 
+@pytest.mark.parametrize("timeout", [float("nan"), float("inf"), 1e300])
+def test_timeout_that_no_clock_counts_is_a_problem(timeout):
+    workflow = type("Timed", (Workflow,), {"timeout": timeout, "work": Call(print)})
+
+    with pytest.raises(DefinitionError, match="timeout"):
+        register(workflow)
+
+
 @pytest.mark.parametrize("timeout", [90, 90.0, timedelta(seconds=90)])
 def test_timeout_is_given_in_seconds_or_as_a_timedelta(timeout):
     workflow = type("Timed", (Workflow,), {"timeout": timeout, "work": Call(print)})

@@ -77,12 +77,11 @@ def trail_of(
     for place, entry in enumerate(history):
         _note(trail, place, entry)
     stands_at = execution.frames.at
-    here = definition.graph.first if stands_at is None else stands_at
-    if here is not None:
-        trail.reach(here, len(history))
-        instead = _instead_of(here, definition.graph, trail, history)
-        if instead is not None:
-            trail.reach(instead, len(history))
+    here = next(iter(definition.graph.steps)) if stands_at is None else stands_at
+    trail.reach(here, len(history))
+    instead = _instead_of(here, definition.graph, trail, history)
+    if instead is not None:
+        trail.reach(instead, len(history))
     return trail
 
 
